@@ -1,0 +1,104 @@
+"""Clock: what time it is, and how to wait.
+
+Times are whole nanoseconds since the Unix epoch, UTC. The core never reads a clock: it is given `now_ns`.
+"""
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+NS_PER_SECOND = 1_000_000_000
+NS_PER_MS = 1_000_000
+
+
+class Clock(Protocol):
+    """Tells the time and waits, so that whoever replays a tape also decides how long a wait takes."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def now_ns(self) -> int:
+        """The time now, in nanoseconds since the epoch, UTC."""
+        ...
+
+    @abstractmethod
+    async def sleep(self, seconds: float, /) -> None:
+        """Wait. Must let other tasks run at least once, also for zero seconds."""
+        ...
+
+
+class SystemClock(Clock):
+    """The machine's clock, made monotone: wall time at its birth, plus what the monotonic clock has run since.
+
+    A wall clock that is set back or forward while triarb runs cannot make a quote older or younger.
+    """
+
+    __slots__ = ("_offset_ns",)
+
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """Wall time at creation plus monotonic time since."""
+        return self._offset_ns + time.monotonic_ns()
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Sleep in real time."""
+        await asyncio.sleep(seconds)
+
+
+class ManualClock(Clock):
+    """A clock that stands still until it is told otherwise; sleeping moves it at once.
+
+    Attributes:
+        on_advance: called with the new time after each move, for feeds whose data are due by then.
+    """
+
+    __slots__ = ("_now_ns", "on_advance")
+
+    def __init__(self, now_ns: int = 0) -> None:
+        self._now_ns = now_ns
+        self.on_advance: list[Callable[[int], None]] = []
+
+    def now_ns(self) -> int:
+        """The time it was last moved to."""
+        return self._now_ns
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Move forward by `seconds`, then let other tasks run."""
+        self.advance_to(self._now_ns + round(seconds * NS_PER_SECOND))
+        await asyncio.sleep(0)
+
+    def advance_to(self, now_ns: int) -> None:
+        """Move to `now_ns`. A time that has passed already changes nothing."""
+        if now_ns > self._now_ns:
+            self._now_ns = now_ns
+            for listener in self.on_advance:
+                listener(now_ns)
+
+
+def iso(ns: int) -> str:
+    """`ns` as ISO 8601 in UTC with microseconds."""
+    return datetime.fromtimestamp(ns // NS_PER_SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S") + (
+        f".{ns % NS_PER_SECOND // 1000:06d}+00:00"
+    )
+
+
+def parse_iso(text: str) -> int:
+    """Nanoseconds since the epoch of an ISO 8601 time; one without a zone is UTC.
+
+    Raises:
+        ValueError: `text` is no such time.
+    """
+    moment = datetime.fromisoformat(text)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1000
+
+
+def utc_day(ns: int) -> str:
+    """The UTC calendar day of `ns`, as ``2026-11-22``."""
+    return iso(ns)[:10]

@@ -1,0 +1,1 @@
+"""Finders: from rates to nominated cycles."""

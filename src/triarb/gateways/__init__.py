@@ -1,0 +1,1 @@
+"""Gateways: the ways to an exchange, real, simulated and replayed."""

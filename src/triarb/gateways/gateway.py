@@ -1,0 +1,124 @@
+"""The seam to an exchange: MarketData to look, Trading to act, ExchangeGateway for both.
+
+A gateway is an async context manager: it connects on entry and closes all it opened on exit.
+"""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from triarb.clock import Clock
+from triarb.market.fees import FeeSchedule
+from triarb.model import (
+    Balance,
+    Market,
+    NotFound,
+    Order,
+    OrderBook,
+    OrderState,
+    Quote,
+    Submission,
+    Withdrawn,
+)
+
+DEFAULT_DEPTH = 20
+
+
+class MarketData(Protocol):
+    """What an exchange shows to anyone."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def clock(self) -> Clock:
+        """The clock that its times are told by."""
+        ...
+
+    @property
+    @abstractmethod
+    def exchange(self) -> str:
+        """The exchange's id, for reports and ledger names."""
+        ...
+
+    @abstractmethod
+    async def markets(self) -> Sequence[Market]:
+        """All spot markets, inactive ones included."""
+        ...
+
+    @abstractmethod
+    def quotes(self) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
+        """Batches of what changed, for as long as there is anything to come; the first holds every market."""
+        ...
+
+    @abstractmethod
+    async def order_book(self, symbol: str, depth: int = DEFAULT_DEPTH, /) -> OrderBook:
+        """The book of one market now, at most `depth` levels a side.
+
+        Raises:
+            GatewayUnavailable: no answer.
+            MalformedAnswer: an answer that is no book.
+        """
+        ...
+
+
+class Trading(Protocol):
+    """What an exchange does for one account."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def fees(self, symbols: Collection[str] | None = None, /) -> FeeSchedule:
+        """The fees of `symbols` (all, if None), with their provenance."""
+        ...
+
+    @abstractmethod
+    async def balances(self) -> Mapping[str, Balance]:
+        """All assets that are not zero."""
+        ...
+
+    @abstractmethod
+    async def submit(self, order: Order, /) -> Submission:
+        """Send an order once. Never raises for what the wire or the exchange does: the answer says what is proven."""
+        ...
+
+    @abstractmethod
+    async def look_up(self, client_id: str, symbol: str, /) -> OrderState | NotFound:
+        """What the exchange knows of one of our orders now.
+
+        Raises:
+            GatewayError: it did not say.
+        """
+        ...
+
+    @abstractmethod
+    async def cancel(self, client_id: str, symbol: str, /) -> OrderState | NotFound:
+        """Ask for it to be canceled, then look it up: the answer to a cancel proves nothing.
+
+        Raises:
+            GatewayError: the exchange did not say.
+        """
+        ...
+
+
+class ExchangeGateway(MarketData, Trading, Protocol):
+    """Market data and trading of one exchange."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        ...
+
+    @abstractmethod
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Close all that was opened."""
+        ...

@@ -1,0 +1,56 @@
+"""The nouns: frozen, compared by value, and free of any behaviour that needs a clock or a network.
+
+`market` is what an exchange shows, `cycle` leads from a nomination to a plan, `order` is what is sent and what came
+of it, `account` is what we hold and how we came to hold it.
+"""
+
+from triarb.model.account import (
+    Answered as Answered,
+    Balance as Balance,
+    BalancesSet as BalancesSet,
+    EpochStarted as EpochStarted,
+    ExecutionEnded as ExecutionEnded,
+    ExecutionStarted as ExecutionStarted,
+    Filled as Filled,
+    Halted as Halted,
+    Health as Health,
+    Intended as Intended,
+    LedgerEvent as LedgerEvent,
+    Portfolio as Portfolio,
+    RunEnded as RunEnded,
+)
+from triarb.model.cycle import (
+    Approved as Approved,
+    Cycle as Cycle,
+    Leg as Leg,
+    Opportunity as Opportunity,
+    Plan as Plan,
+    PlannedLeg as PlannedLeg,
+    RateView as RateView,
+    Refused as Refused,
+    TimeInForce as TimeInForce,
+)
+from triarb.model.market import (
+    Fee as Fee,
+    FeeSide as FeeSide,
+    Level as Level,
+    Market as Market,
+    OrderBook as OrderBook,
+    Provenance as Provenance,
+    Quote as Quote,
+    Side as Side,
+    Withdrawn as Withdrawn,
+    gross_rate as gross_rate,
+)
+from triarb.model.order import (
+    Execution as Execution,
+    Fill as Fill,
+    LegResult as LegResult,
+    NotFound as NotFound,
+    Order as Order,
+    OrderState as OrderState,
+    OrderStatus as OrderStatus,
+    Outcome as Outcome,
+    Submission as Submission,
+    SubmissionStatus as SubmissionStatus,
+)

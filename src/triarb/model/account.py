@@ -1,0 +1,171 @@
+"""What we hold, and the events that say how we came to hold it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import attrs
+
+from triarb.model.cycle import Plan
+from triarb.model.order import Execution, Fill, Order, SubmissionStatus
+
+
+@attrs.frozen
+class Balance:
+    """An asset on the account: free to spend, and locked in open orders."""
+
+    free: Decimal
+    locked: Decimal = Decimal(0)
+
+    @property
+    def total(self) -> Decimal:
+        """Free and locked together."""
+        return self.free + self.locked
+
+
+@attrs.frozen
+class Health:
+    """How the last executions went.
+
+    Attributes:
+        executions: how many of them these figures are of.
+        consecutive_losses: executions in a row, the last one included, that lost in their start asset.
+        leg_latency_ms: the median time from sending a leg to knowing its outcome; None before the first leg.
+        short_rate: the fraction of them that a leg ended early.
+    """
+
+    executions: int = 0
+    consecutive_losses: int = 0
+    leg_latency_ms: float | None = None
+    short_rate: float = 0.0
+
+
+@attrs.frozen
+class Portfolio:
+    """What the ledger knows, frozen: the only view of it that plug-ins get.
+
+    Attributes:
+        balances: what the ledger holds, by asset.
+        reserved: what running executions may still spend, by asset.
+        residues: what rounding and failures left in middle assets, by asset.
+        open: the numbers of the executions that run.
+        stuck: the numbers of those that ended unproven.
+        realised: the result by UTC day and asset of the ended executions, residues apart.
+        recent: the last executions, the newest last.
+        halted: why no new exposure may be taken; None where it may.
+    """
+
+    balances: Mapping[str, Decimal] = attrs.field(factory=dict)
+    reserved: Mapping[str, Decimal] = attrs.field(factory=dict)
+    residues: Mapping[str, Decimal] = attrs.field(factory=dict)
+    open: tuple[int, ...] = ()
+    stuck: tuple[int, ...] = ()
+    realised: Mapping[tuple[str, str], Decimal] = attrs.field(factory=dict)
+    recent: tuple[Execution, ...] = ()
+    health: Health = attrs.field(factory=Health)
+    halted: str | None = None
+
+    def free(self, asset: str) -> Decimal:
+        """What may be spent of `asset`: the balance less what is reserved."""
+        return self.balances.get(asset, Decimal(0)) - self.reserved.get(asset, Decimal(0))
+
+
+@attrs.frozen
+class EpochStarted:
+    """An engine began to use this ledger; client ids of its orders derive from `epoch`."""
+
+    at_ns: int
+    epoch: str
+
+
+@attrs.frozen
+class BalancesSet:
+    """Balances came to differ from the ledger by something else than a fill: opening, deposit, withdrawal, drift."""
+
+    at_ns: int
+    changes: Mapping[str, Decimal]
+    reason: str
+
+
+@attrs.frozen
+class ExecutionStarted:
+    """A plan is about to be carried out; its first leg's notional is reserved."""
+
+    at_ns: int
+    number: int
+    plan: Plan
+
+
+@attrs.frozen
+class Intended:
+    """An order is about to be sent. Durable before its first byte leaves."""
+
+    at_ns: int
+    number: int
+    leg: int
+    order: Order
+
+
+@attrs.frozen
+class Answered:
+    """What the answer to an order, or to a look-up of it, proved."""
+
+    at_ns: int
+    number: int
+    client_id: str
+    status: SubmissionStatus
+    reason: str = ""
+
+
+@attrs.frozen
+class Filled:
+    """A fill of one of our orders."""
+
+    at_ns: int
+    number: int
+    fill: Fill
+
+
+@attrs.frozen
+class ExecutionEnded:
+    """A plan was carried out, as far as it went."""
+
+    at_ns: int
+    execution: Execution
+
+
+@attrs.frozen
+class Halted:
+    """No new exposure from here on."""
+
+    at_ns: int
+    reason: str
+
+
+@attrs.frozen
+class RunEnded:
+    """An engine's run came to an end.
+
+    Attributes:
+        counts: how many batches, quotes, nominations, confirmations, approvals and executions there were.
+        refused: how many refusals, by code.
+    """
+
+    at_ns: int
+    started_ns: int
+    exchange: str
+    mode: str
+    counts: Mapping[str, int]
+    refused: Mapping[str, int]
+
+
+LedgerEvent = (
+    EpochStarted
+    | BalancesSet
+    | ExecutionStarted
+    | Intended
+    | Answered
+    | Filled
+    | ExecutionEnded
+    | Halted
+    | RunEnded
+)

@@ -1,0 +1,221 @@
+"""What an exchange shows: markets, quotes, books, and what it takes for a trade."""
+
+import enum
+from decimal import Decimal
+from fractions import Fraction
+
+import attrs
+
+
+class Side(enum.StrEnum):
+    """Which way a trade goes, seen from the base asset."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class FeeSide(enum.StrEnum):
+    """The asset in which an exchange takes its fee for a trade."""
+
+    RECEIVED = "received"
+    """From what the trade brings (Binance, without its fee token)."""
+    GIVEN = "given"
+    """On top of what the trade costs."""
+    QUOTE = "quote"
+    """In the quote asset: on top of a buy, from what a sell brings."""
+
+
+class Provenance(enum.StrEnum):
+    """Where a fee rate comes from, the most certain last."""
+
+    SCHEDULE = "schedule"
+    """A published fee table: what a new customer usually pays."""
+    FILE = "file"
+    """The one taker fee that a snapshot file states for all its markets."""
+    MARKET = "market"
+    """The exchange's own word on this market."""
+    ACCOUNT = "account"
+    """The exchange's own word on this account."""
+    OVERRIDE = "override"
+    """What the user said."""
+    FILL = "fill"
+    """What a fill was really charged."""
+
+
+@attrs.frozen
+class Fee:
+    """What one market takes from a taker.
+
+    Attributes:
+        rate: the fraction of the trade, such as ``Decimal("0.001")`` for 10 bps; a rebate is negative.
+        charged_in: the asset that it is taken in.
+        provenance: where the rate comes from.
+        note: the provenance in words, where one word is not enough.
+    """
+
+    rate: Decimal
+    provenance: Provenance
+    charged_in: FeeSide = FeeSide.RECEIVED
+    note: str = ""
+
+    def on_given(self, side: Side) -> bool:
+        """Whether a trade of `side` pays it on top of what it gives, rather than from what it receives."""
+        if self.charged_in is FeeSide.QUOTE:
+            return side is Side.BUY
+        return self.charged_in is FeeSide.GIVEN
+
+    def kept(self, side: Side) -> Fraction:
+        """The part of the gross rate that a trade of `side` keeps after this fee."""
+        rate = Fraction(self.rate)
+        return 1 / (1 + rate) if self.on_given(side) else 1 - rate
+
+
+@attrs.frozen
+class Market:
+    """One spot market and the steps and limits that its orders must keep; None is "not told", thus not checked.
+
+    Attributes:
+        symbol: unified name, ``BASE/QUOTE``.
+        exchange_id: the exchange's own name for it.
+        price_tick: every price is a multiple of it.
+        amount_step: every amount (in base units) is a multiple of it.
+        min_notional: the least price times amount, in quote units.
+        taker: the exchange's own word on its taker fee here, as a fraction.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    exchange_id: str = ""
+    active: bool = True
+    price_tick: Decimal | None = None
+    amount_step: Decimal | None = None
+    min_amount: Decimal | None = None
+    max_amount: Decimal | None = None
+    min_notional: Decimal | None = None
+    max_notional: Decimal | None = None
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    taker: Decimal | None = None
+
+    def given(self, side: Side) -> str:
+        """The asset that a trade of `side` spends."""
+        return self.quote if side is Side.BUY else self.base
+
+    def received(self, side: Side) -> str:
+        """The asset that a trade of `side` brings."""
+        return self.base if side is Side.BUY else self.quote
+
+
+def _fault(bid: Decimal | None, ask: Decimal | None) -> str | None:
+    if not bid or not ask:
+        return "market.one_sided"
+    return "market.crossed" if bid > ask else None
+
+
+@attrs.frozen
+class Quote:
+    """Best bid and ask of a market at one moment; a side that is not there is None or zero, a size not told is None.
+
+    Attributes:
+        received_ns: when we received it; ages are judged by it.
+        exchange_ns: when the exchange says it was so, if it says.
+    """
+
+    symbol: str
+    bid: Decimal | None
+    ask: Decimal | None
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
+    received_ns: int = 0
+    exchange_ns: int | None = None
+
+    def fault(self) -> str | None:
+        """The refusal code of a quote that cannot be traded on; a locked one (bid = ask) can."""
+        return _fault(self.bid, self.ask)
+
+    def price_for(self, side: Side) -> Decimal:
+        """What a taker of `side` pays or gets: the ask for a buy, the bid for a sell.
+
+        Raises:
+            LookupError: that side is not there.
+        """
+        price = self.ask if side is Side.BUY else self.bid
+        if not price:
+            raise LookupError(f"{self.symbol} has no price for a {side}")
+        return price
+
+
+@attrs.frozen
+class Withdrawn:
+    """The word that a market has no quote any more: halted, delisted, or its feed lost."""
+
+    symbol: str
+    received_ns: int = 0
+
+
+@attrs.frozen
+class Level:
+    """One price of a book and the amount, in base units, that stands there."""
+
+    price: Decimal
+    amount: Decimal
+
+
+@attrs.frozen
+class OrderBook:
+    """A market's book, each side best first. A fresh book of one level a side is a quote with sizes."""
+
+    symbol: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    received_ns: int = 0
+    exchange_ns: int | None = None
+
+    @classmethod
+    def from_quote(cls, quote: Quote) -> "OrderBook":
+        """The book of what `quote` shows; a side without a price or without a size is empty."""
+
+        def side(price: Decimal | None, size: Decimal | None) -> tuple[Level, ...]:
+            return (Level(price, size),) if price and size else ()
+
+        return cls(
+            quote.symbol,
+            side(quote.bid, quote.bid_size),
+            side(quote.ask, quote.ask_size),
+            quote.received_ns,
+            quote.exchange_ns,
+        )
+
+    def quote(self) -> Quote:
+        """The top of this book."""
+        bid = self.bids[0] if self.bids else None
+        ask = self.asks[0] if self.asks else None
+        return Quote(
+            self.symbol,
+            bid.price if bid else None,
+            ask.price if ask else None,
+            bid.amount if bid else None,
+            ask.amount if ask else None,
+            self.received_ns,
+            self.exchange_ns,
+        )
+
+    def against(self, side: Side) -> tuple[Level, ...]:
+        """The levels that a trade of `side` takes: asks for a buy, bids for a sell."""
+        return self.asks if side is Side.BUY else self.bids
+
+    def top(self) -> "OrderBook":
+        """This book with its best level of each side only."""
+        return attrs.evolve(self, bids=self.bids[:1], asks=self.asks[:1])
+
+    def fault(self) -> str | None:
+        """The refusal code of a book that cannot be traded on."""
+        return _fault(
+            self.bids[0].price if self.bids else None, self.asks[0].price if self.asks else None
+        )
+
+
+def gross_rate(side: Side, price: Decimal) -> Fraction:
+    """Units received for one unit given at `price`, before fees."""
+    return 1 / Fraction(price) if side is Side.BUY else Fraction(price)

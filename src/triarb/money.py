@@ -1,0 +1,148 @@
+"""Numbers that are money: parsed from their text, never through a float, rounded by named rules.
+
+Inputs are bounded (at most 30 significant digits, exponents within 10**±30) and the arithmetic context keeps 120
+digits, so that every product and sum triarb forms is exact; only divisions round, each by a rule that is named.
+"""
+
+import decimal
+import re
+from contextlib import AbstractContextManager
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+from typing import Final, Self
+
+import attrs
+
+from triarb.exceptions import UsageError
+
+ZERO: Final = Decimal(0)
+ONE: Final = Decimal(1)
+BPS: Final = Decimal(10_000)
+MAX_DIGITS: Final = 30
+MAX_EXPONENT: Final = 30
+
+_TRAPS = [
+    decimal.InvalidOperation,
+    decimal.DivisionByZero,
+    decimal.Overflow,
+    decimal.FloatOperation,
+]
+_CONTEXT = decimal.Context(prec=120, rounding=ROUND_HALF_EVEN, Emin=-9999, Emax=9999, traps=_TRAPS)
+_MONEY = re.compile(r"\s*(\S+)\s+([A-Za-z0-9.$_-]+)\s*")
+
+
+def arithmetic() -> AbstractContextManager[decimal.Context]:
+    """The context that all of triarb's Decimal arithmetic runs in; the caller's own is left as it was."""
+    return decimal.localcontext(_CONTEXT)
+
+
+def parse_decimal(value: str | int | Decimal) -> Decimal:
+    """`value` as an exact, finite Decimal.
+
+    Raises:
+        ValueError: a float (its text is already lost), not a number, not finite, or beyond the bounds of this module.
+    """
+    if isinstance(value, bool | float) or not isinstance(value, str | int | Decimal):
+        raise ValueError(f"{value!r} is a {type(value).__name__}, not an exact number")  # noqa: TRY004
+    try:
+        number = Decimal(value)
+    except decimal.InvalidOperation:
+        raise ValueError(f"{value!r} is not a number") from None
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not finite")
+    if number and (
+        len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT
+    ):
+        raise ValueError(f"{value!r} has more digits than money can have")
+    return number
+
+
+def from_float(value: float) -> Decimal:
+    """The shortest decimal that reads back as `value`: the wire's own text for numbers of up to 15 digits.
+
+    For data that a library has already made a float (ccxt's order books); nothing else may use it.
+
+    Raises:
+        ValueError: not finite.
+    """
+    return parse_decimal(repr(value))
+
+
+def plain(value: Decimal) -> str:
+    """`value` without an exponent and without trailing zeros: ``0.0000001``, ``63100``."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def round_down(value: Decimal, step: Decimal | None) -> Decimal:
+    """The largest multiple of `step` that is at most `value`; no step, no rounding. For amounts and buy prices."""
+    return _to_step(value, step, ROUND_FLOOR)
+
+
+def round_up(value: Decimal, step: Decimal | None) -> Decimal:
+    """The smallest multiple of `step` that is at least `value`; no step, no rounding. For sell prices and minimums."""
+    return _to_step(value, step, ROUND_CEILING)
+
+
+def _to_step(value: Decimal, step: Decimal | None, rounding: str) -> Decimal:
+    if not step:
+        return value
+    with arithmetic():
+        whole, rest = divmod(value, step)  # truncates towards zero
+        if rest and rounding == ROUND_CEILING and value > 0:
+            whole += 1
+        elif rest and rounding == ROUND_FLOOR and value < 0:
+            whole -= 1
+        return whole * step
+
+
+def to_decimal(ratio: Fraction, places: int = 18) -> Decimal:
+    """`ratio` rounded half to even at `places` decimals, for showing; comparisons use the fraction itself."""
+    with arithmetic():
+        quotient = Decimal(ratio.numerator) / Decimal(ratio.denominator)
+        return quotient.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+
+
+def edge_bps(ratio: Fraction) -> Decimal:
+    """A rate above (or below) one, in bps: ``(ratio - 1) * 10000``."""
+    return to_decimal((ratio - 1) * 10_000)
+
+
+@attrs.frozen(order=False)
+class Money:
+    """An amount and the asset it is counted in.
+
+    >>> str(Money.parse("50 USDT"))
+    '50 USDT'
+    """
+
+    amount: Decimal
+    currency: str
+
+    @classmethod
+    def parse(cls, text: "str | Money") -> Self:
+        """``"50 USDT"`` as Money.
+
+        Raises:
+            UsageError: not a number, a space and an asset; or a negative or non-finite number.
+        """
+        if isinstance(text, Money):
+            return cls(text.amount, text.currency)
+        match = _MONEY.fullmatch(str(text))
+        if match is None:
+            raise UsageError(
+                f"{text!r} is not an amount of money",
+                hint='write it as "50 USDT", with its currency',
+            )
+        try:
+            amount = parse_decimal(match[1])
+        except ValueError as error:
+            raise UsageError(f"in {text!r}, {error}", hint='write it as "50 USDT"') from None
+        if amount < 0:
+            raise UsageError(f"{text!r} is negative", hint="limits are positive amounts")
+        return cls(amount, match[2])
+
+    def __str__(self) -> str:
+        return f"{plain(self.amount)} {self.currency}"
