@@ -60,12 +60,24 @@ def parse_decimal(value: str | int | Decimal) -> Decimal:
 def from_float(value: float) -> Decimal:
     """The shortest decimal that reads back as `value`: the wire's own text for numbers of up to 15 digits.
 
-    For data that a library has already made a float (ccxt's order books); nothing else may use it.
+    For data that a library has already made a float (ccxt's order books) and settings typed as one.
 
     Raises:
         ValueError: not finite.
     """
     return parse_decimal(repr(value))
+
+
+def parse_bps(value: str | float | Decimal, name: str) -> Decimal:
+    """A setting in bps, as a person types it: ``5``, ``"7.5"``, and also ``7.5``, read as its shortest text.
+
+    Raises:
+        UsageError: not a finite number; names the setting.
+    """
+    try:
+        return from_float(value) if isinstance(value, float) else parse_decimal(value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", hint="give bps, such as 7.5") from None
 
 
 def plain(value: Decimal) -> str:
@@ -146,3 +158,8 @@ class Money:
 
     def __str__(self) -> str:
         return f"{plain(self.amount)} {self.currency}"
+
+
+def as_money(value: str | Money) -> Money:
+    """`Money.parse`, as a converter of settings."""
+    return Money.parse(value)

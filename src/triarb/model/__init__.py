@@ -1,7 +1,7 @@
 """The nouns: frozen, compared by value, and free of any behaviour that needs a clock or a network.
 
 `market` is what an exchange shows, `cycle` leads from a nomination to a plan, `order` is what is sent and what came
-of it, `account` is what we hold and how we came to hold it.
+of it, `account` is what we hold and how we came to hold it, `event` what observers are told.
 """
 
 from triarb.model.account import (
@@ -17,6 +17,7 @@ from triarb.model.account import (
     Intended as Intended,
     LedgerEvent as LedgerEvent,
     Portfolio as Portfolio,
+    Resumed as Resumed,
     RunEnded as RunEnded,
 )
 from triarb.model.cycle import (
@@ -29,6 +30,16 @@ from triarb.model.cycle import (
     RateView as RateView,
     Refused as Refused,
     TimeInForce as TimeInForce,
+)
+from triarb.model.event import (
+    Confirmed as Confirmed,
+    Declined as Declined,
+    EngineEvent as EngineEvent,
+    Executed as Executed,
+    LegDone as LegDone,
+    Nominated as Nominated,
+    Planned as Planned,
+    Reviewed as Reviewed,
 )
 from triarb.model.market import (
     Fee as Fee,

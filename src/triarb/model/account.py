@@ -47,6 +47,7 @@ class Portfolio:
         balances: what the ledger holds, by asset.
         reserved: what running executions may still spend, by asset.
         residues: what rounding and failures left in middle assets, by asset.
+        started: how many executions were ever started; their numbers count from 1.
         open: the numbers of the executions that run.
         stuck: the numbers of those that ended unproven.
         realised: the result by UTC day and asset of the ended executions, residues apart.
@@ -57,6 +58,7 @@ class Portfolio:
     balances: Mapping[str, Decimal] = attrs.field(factory=dict)
     reserved: Mapping[str, Decimal] = attrs.field(factory=dict)
     residues: Mapping[str, Decimal] = attrs.field(factory=dict)
+    started: int = 0
     open: tuple[int, ...] = ()
     stuck: tuple[int, ...] = ()
     realised: Mapping[tuple[str, str], Decimal] = attrs.field(factory=dict)
@@ -142,11 +144,20 @@ class Halted:
 
 
 @attrs.frozen
+class Resumed:
+    """A person lifted the halt."""
+
+    at_ns: int
+    by: str
+
+
+@attrs.frozen
 class RunEnded:
     """An engine's run came to an end.
 
     Attributes:
-        counts: how many batches, quotes, nominations, confirmations, approvals and executions there were.
+        exchange: its id, "generated" in it where no real exchange showed these prices.
+        counts: how many batches, quotes, nominations, confirmations, approvals and plans there were.
         refused: how many refusals, by code.
     """
 
@@ -167,5 +178,6 @@ LedgerEvent = (
     | Filled
     | ExecutionEnded
     | Halted
+    | Resumed
     | RunEnded
 )

@@ -174,10 +174,10 @@ class OrderBook:
 
     @classmethod
     def from_quote(cls, quote: Quote) -> "OrderBook":
-        """The book of what `quote` shows; a side without a price or without a size is empty."""
+        """The book of what `quote` shows; a side without a price, or whose size is not told, is empty."""
 
         def side(price: Decimal | None, size: Decimal | None) -> tuple[Level, ...]:
-            return (Level(price, size),) if price and size else ()
+            return (Level(price, size),) if price and size is not None else ()
 
         return cls(
             quote.symbol,

@@ -1,0 +1,61 @@
+"""The application: its commands, and the one place where an error becomes a line and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 halted, 4 stuck, 130 interrupted.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from triarb.cli.output import console, error_console
+from triarb.exceptions import TriarbError, UsageError
+
+DONE, FAILED, WRONG_USAGE, HALTED, STUCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+app = App(
+    name="triarb",
+    help="Finds, judges, executes and measures triangular and multi-leg arbitrage on a spot exchange.",
+    help_format="plaintext",
+    version=lambda: version("triarb"),
+)
+for name in ("scan", "demo", "paper", "report"):  # each imported when it is asked for
+    app.command(f"triarb.cli.{name}:{name}", name=name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with `arguments` (those of the process, if None) and return its exit code."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        state = app(
+            tokens,
+            console=console(),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        message = " ".join(str(error).split())
+        hint = "triarb --help lists what there is"
+        return _fail(tokens, "usage.invalid", message, hint, WRONG_USAGE)
+    except UsageError as error:
+        return _fail(tokens, error.code, error.message, error.hint, WRONG_USAGE)
+    except TriarbError as error:
+        return _fail(tokens, error.code, error.message, error.hint, FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
+        return DONE
+    return {"halted": HALTED, "stuck": STUCK}.get(str(state), DONE)
+
+
+def _fail(tokens: Sequence[str], code: str, message: str, hint: str, exit_code: int) -> int:
+    if "--json" in tokens:
+        print(json.dumps({"error": {"code": code, "message": message, "hint": hint}}))  # noqa: T201
+    else:
+        tail = f" ({hint})" if hint else ""
+        error_console().print(f"triarb: {message}{tail}", markup=False, highlight=False)
+    return exit_code

@@ -1,0 +1,76 @@
+"""What the commands print with."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from triarb.exceptions import UsageError
+from triarb.report import Report
+
+PIPE_WIDTH: Final = 140
+"""How wide tables are where no terminal tells."""
+
+
+def console() -> Console:
+    """The standard output."""
+    return _sized(Console())
+
+
+def error_console() -> Console:
+    """The standard error; wide, so that an error stays one line."""
+    return Console(stderr=True, soft_wrap=True)
+
+
+def _sized(made: Console) -> Console:
+    return made if made.is_terminal else Console(width=PIPE_WIDTH)
+
+
+def print_json(data: Any) -> None:
+    """One JSON object on the standard output."""
+    print(json.dumps(data, indent=1))  # noqa: T201
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()
+) -> Table:
+    """A plain table; the columns numbered in `right` are numbers."""
+    made = Table(box=None, pad_edge=False)
+    for number, heading in enumerate(headings):
+        made.add_column(heading, justify="right" if number in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def print_report(report: Report, *, title: str, as_json: bool) -> str:
+    """Print a report; answers its state, which becomes the exit code."""
+    if as_json:
+        print_json(report.to_dict())
+        return report.state
+    made = Table(box=None, show_header=False, pad_edge=False, title=title, title_justify="left")
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, text in report.lines():
+        made.add_row(name, text)
+    console().print(made, highlight=False)
+    return report.state
+
+
+def parse_balances(texts: Sequence[str]) -> dict[str, str]:
+    """Balances from texts such as ``1000 USDT`` or ``USDT=1000``, by asset.
+
+    Raises:
+        UsageError: a text that is neither.
+    """
+    balances = {}
+    for text in texts:
+        match text.replace("=", " ").split():
+            case [one, other]:
+                asset, amount = (one, other) if other[:1].isdigit() else (other, one)
+                balances[asset] = amount
+            case _:
+                raise UsageError(f"{text!r} is not a balance", hint='write it as "1000 USDT"')
+    return balances

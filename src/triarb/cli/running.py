@@ -1,0 +1,52 @@
+"""An engine run for a person: watched live, ended cleanly by Ctrl-C."""
+
+import asyncio
+import signal
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+from triarb.cli.live import LiveView
+from triarb.engine import Engine
+from triarb.gateways.gateway import ExchangeGateway
+from triarb.ledger import SqlLedger
+from triarb.report import Report
+
+IN_MEMORY: Final = "sqlite://"
+
+
+def run_engine(
+    gateway: ExchangeGateway,
+    *,
+    title: str,
+    watched: bool,
+    seconds: float | None = None,
+    cycles: int | None = None,
+    ledger_path: Path | None = None,
+    **parts: Any,
+) -> Report:
+    """Run an engine of `parts` over `gateway` to its end and report; without a path its ledger is in memory.
+
+    The first SIGINT or SIGTERM lets an execution under way finish; the second ends the process at once.
+    """
+    view = LiveView(title) if watched else None
+
+    async def run() -> Report:
+        async with AsyncExitStack() as opened:
+            await opened.enter_async_context(gateway)
+            ledger = await opened.enter_async_context(SqlLedger(ledger_path or IN_MEMORY))
+            engine = Engine(gateway, ledger=ledger, observers=(view,) if view else (), **parts)
+            loop = asyncio.get_running_loop()
+
+            def stop() -> None:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    loop.remove_signal_handler(number)
+                engine.stop()
+
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stop)
+            return await engine.run(seconds=seconds, cycles=cycles)
+
+    shown: AbstractContextManager[object] = view or nullcontext()
+    with shown:
+        return asyncio.run(run())

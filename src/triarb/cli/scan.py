@@ -1,0 +1,79 @@
+"""triarb scan: one source, one answer."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from triarb.cli.output import console, error_console, print_json, table
+from triarb.scanning import scan as scan_source
+from triarb.scanning.result import HEADINGS
+
+Names = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def scan(
+    source: str,
+    /,
+    *,
+    max_legs: int = 3,
+    min_legs: int = 3,
+    start: Names = None,
+    only: Names = None,
+    ignore: Names = None,
+    fee_bps: str | None = None,
+    min_edge_bps: str = "0",
+    top: int = 20,
+    sort: Literal["rate", "profit"] = "rate",
+    json: Flag = False,
+) -> None:
+    """Find the profitable cycles of a snapshot file or a live exchange, and say which can be traded.
+
+    Parameters
+    ----------
+    source
+        A snapshot file, or an exchange's id such as binance.
+    max_legs
+        The most legs of a cycle, up to 8.
+    min_legs
+        The fewest legs of a cycle, at least 2.
+    start
+        Only cycles through one of these assets, judged as begun there.
+    only
+        Only these assets and markets (symbols such as ETH/BTC).
+    ignore
+        None of these assets and markets.
+    fee_bps
+        One fee for every market, in bps; else each market's own, else the file's, else a published one.
+    min_edge_bps
+        Only cycles above this net edge; -10000 or less is no threshold.
+    top
+        How many cycles to list; all are counted.
+    sort
+        Best rate first, or most profit first (with exactly one start asset).
+    json
+        Print one JSON object.
+    """
+    with error_console().status(f"scanning {source}"):
+        result = scan_source(
+            source,
+            min_legs=min_legs,
+            max_legs=max_legs,
+            start=start or (),
+            only=only or (),
+            ignore=ignore or (),
+            fee_bps=fee_bps,
+            min_edge_bps=min_edge_bps,
+            top=top,
+            sort=sort,
+        )
+    if json:
+        print_json(result.to_dict())
+        return
+    out = console()
+    out.print(result.headline(), highlight=False)
+    out.print(result.verdict(), style="bold", highlight=False)
+    if result.cycles:
+        out.print(table(HEADINGS, result.rows(), right=(1, 2, 3)))
+    if result.count > len(result.cycles):
+        out.print(f"{result.count - len(result.cycles)} more are not listed (--top).")

@@ -1,0 +1,401 @@
+"""Engine: five injected parts and a loop."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from typing import Final, Self
+
+from triarb.clock import NS_PER_SECOND, Clock
+from triarb.engine.observers import Observer, Observers
+from triarb.exceptions import GatewayError, UsageError
+from triarb.execution import ExecutionContext, Executor, SequentialExecutor
+from triarb.execution.ids import check_epoch, new_epoch
+from triarb.finders import BoundedCycleFinder
+from triarb.finders.finder import CycleFinder
+from triarb.gateways.gateway import ExchangeGateway, Restorable
+from triarb.ledger import Ledger, SqlLedger, default_path
+from triarb.market.fees import FeeSchedule
+from triarb.market.rates import RateTable
+from triarb.model import (
+    BalancesSet,
+    Confirmed,
+    Cycle,
+    Declined,
+    EngineEvent,
+    EpochStarted,
+    Executed,
+    Execution,
+    ExecutionEnded,
+    Halted,
+    LedgerEvent,
+    Nominated,
+    Opportunity,
+    Order,
+    OrderBook,
+    Plan,
+    Planned,
+    Quote,
+    Refused,
+    Resumed,
+    Reviewed,
+    RunEnded,
+    Withdrawn,
+)
+from triarb.money import ZERO, arithmetic
+from triarb.pipeline import nominate, review, size
+from triarb.pricing import confirm
+from triarb.report import Report
+from triarb.risk import RiskPolicy
+from triarb.sizing import Sizer, TopOfBookSizer
+
+LOOKED_AT: Final = 5
+"""How many nominations, best first, have their books read in one step."""
+
+
+class Engine:
+    """Runs the path: quotes, nominations, fresh books, risk, sizing, execution, ledger.
+
+    Use it as an async context manager, or let `run` open and close it. The gateway is yours: open it first.
+
+    Args:
+        gateway: market data and trading; an async context manager that is already entered.
+        risk: who may say no. There is no default.
+        finder: what nominates; by default all profitable triangles through the start assets.
+        sizer: how much; by default the size of most profit at the top of the books.
+        executor: by default leg after leg.
+        ledger: by default the one of this exchange and mode in the user's data folder; a replay's is in memory.
+        clock: by default the gateway's.
+        start: assets that cycles may begin in, the preferred first; by default whatever the ledger holds.
+        observers: told every event (see `triarb.model.event`); can neither block nor break trading.
+        interval_seconds: the least time between two steps; 0 acts on every batch of quotes.
+        epoch: what client ids derive from; random unless given. Never give one twice to one exchange account.
+    """
+
+    def __init__(
+        self,
+        gateway: ExchangeGateway,
+        *,
+        risk: RiskPolicy,
+        finder: CycleFinder | None = None,
+        sizer: Sizer | None = None,
+        executor: Executor | None = None,
+        ledger: Ledger | None = None,
+        clock: Clock | None = None,
+        start: Collection[str] = (),
+        observers: Collection[Observer] = (),
+        interval_seconds: float = 0.0,
+        epoch: str | None = None,
+    ) -> None:
+        if isinstance(start, str):
+            raise UsageError(f"start is the text {start!r}", hint=f"write start=[{start!r}]")
+        self.gateway = gateway
+        self.risk = risk
+        self.finder: CycleFinder = finder or BoundedCycleFinder(start=start)
+        self.sizer: Sizer = sizer or TopOfBookSizer()
+        self.executor: Executor = executor or SequentialExecutor()
+        self.clock: Clock = clock or gateway.clock
+        self.start = tuple(start)
+        self._ledger = ledger
+        self._owned: SqlLedger | None = None
+        self._observers = Observers(tuple(observers))
+        self._interval_seconds = interval_seconds
+        self._epoch = check_epoch(epoch) if epoch is not None else new_epoch()
+        self._fees: FeeSchedule | None = None
+        self._rates: RateTable | None = None
+        self._feed: AsyncIterator[Sequence[Quote | Withdrawn]] | None = None
+        self._stop = asyncio.Event()
+        self._ended = False
+        self._halted: str | None = None
+        self._counts: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._seen: set[str] = set()
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._ledger is None:
+            where = (
+                "sqlite://"
+                if self.gateway.mode == "replay"
+                else default_path(self.gateway.exchange, self.gateway.mode)
+            )
+            self._ledger = self._owned = await SqlLedger(where).__aenter__()
+        try:
+            await self._settle(self._ledger)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        self._observers.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._observers.close()
+        if self._owned is not None:
+            await self._owned.__aexit__(None, None, None)
+            self._ledger = self._owned = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger in use.
+
+        Raises:
+            UsageError: the engine is not open.
+        """
+        if self._ledger is None:
+            raise UsageError("the engine is not open", hint="use `async with engine:` or `run`")
+        return self._ledger
+
+    async def _settle(self, ledger: Ledger) -> None:
+        """Begin an epoch, and make ledger and exchange agree on the balances."""
+        now_ns = self.clock.now_ns()
+        await ledger.append(EpochStarted(now_ns, self._epoch))
+        held = ledger.portfolio().balances
+        if held and isinstance(self.gateway, Restorable):
+            self.gateway.restore(held)
+        told = {asset: b.total for asset, b in (await self.gateway.balances()).items()}
+        with arithmetic():
+            changes = {
+                asset: change
+                for asset in {*held, *told}
+                if (change := told.get(asset, ZERO) - held.get(asset, ZERO))
+            }
+        if changes:
+            reason = "found at start" if held else "opening"
+            await ledger.append(BalancesSet(now_ns, dict(sorted(changes.items())), reason))
+        self._halted = ledger.portfolio().halted
+
+    async def halt(self, reason: str) -> None:
+        """Take no new exposure until `resume`, this run or any later one on this ledger. Acts before it returns."""
+        self._halted = reason  # first, so that no order passes the gate while the ledger writes
+        event = Halted(self.clock.now_ns(), reason)
+        await self.ledger.append(event)
+        self._emit(event)
+
+    async def resume(self, by: str) -> None:
+        """Lift a halt, by hand: say who.
+
+        Raises:
+            UsageError: an execution is stuck; a person must look at it first.
+        """
+        if self.ledger.portfolio().stuck:
+            raise UsageError("an execution is stuck", hint="settle its order at the exchange first")
+        await self.ledger.append(Resumed(self.clock.now_ns(), by))
+        self._halted = None
+
+    def stop(self) -> None:
+        """End `run` after the execution that is under way, if one is."""
+        self._stop.set()
+
+    # -- the path -----------------------------------------------------------------------------------------------
+
+    async def scan_once(self) -> list[Opportunity | Refused]:
+        """Take the next quotes and say what becomes of the best nominations on fresh books; trades nothing.
+
+        Empty at the end of the feed, and where nothing is nominated.
+        """
+        if not await self._advance():
+            return []
+        return [await self._confirm(cycle) for cycle in self._nominate()[:LOOKED_AT]]
+
+    async def step(self) -> Execution | None:
+        """Take the next quotes, and carry out the first of the best nominations that gets a plan, if one does."""
+        if not await self._advance():
+            return None
+        for cycle in self._nominate()[:LOOKED_AT]:
+            plan = await self._decide(cycle)
+            if plan is not None:
+                return await self._execute(plan)
+        return None
+
+    async def run(
+        self,
+        *,
+        seconds: float | None = None,
+        cycles: int | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> Report:
+        """Step until the feed ends, `seconds` of the clock or `cycles` executions are over, or `until()` says so.
+
+        Also ends after `stop`, at a halt, and where an execution is stuck; the report's `state` tells.
+
+        Raises:
+            PolicyViolation: a plug-in broke its contract; no order was sent for it.
+            LedgerError: the ledger failed; no order was sent after that.
+            GatewayError: the exchange did not answer, or refuses to trade.
+        """
+        if self._ledger is None:
+            async with self:
+                return await self.run(seconds=seconds, cycles=cycles, until=until)
+        began_ns = self.clock.now_ns()
+        self._counts.clear()
+        self._refused.clear()
+        self._seen.clear()
+        self._stop.clear()
+        done: list[LedgerEvent] = []
+        try:
+            while not self._over(began_ns, seconds, cycles, until, len(done)):
+                execution = await self.step()
+                if execution is not None:
+                    done.append(ExecutionEnded(execution.ended_ns, execution))
+                if self._ended:
+                    break
+                if self._interval_seconds:
+                    await self.clock.sleep(self._interval_seconds)
+        finally:
+            ended = self._run_ended(began_ns)
+            self._emit(ended)
+            await self.ledger.append(ended)
+        halt = [Halted(ended.at_ns, self._halted)] if self._halted is not None else []
+        return Report.of([*done, *halt, ended])
+
+    def _over(
+        self,
+        began_ns: int,
+        seconds: float | None,
+        cycles: int | None,
+        until: Callable[[], bool] | None,
+        executed: int,
+    ) -> bool:
+        late = seconds is not None and self.clock.now_ns() - began_ns >= seconds * NS_PER_SECOND
+        enough = cycles is not None and executed >= cycles
+        blocked = self._halted is not None or bool(self.ledger.portfolio().stuck)
+        return late or enough or blocked or self._stop.is_set() or (until is not None and until())
+
+    def _run_ended(self, began_ns: int) -> RunEnded:
+        return RunEnded(
+            self.clock.now_ns(),
+            began_ns,
+            self.gateway.exchange,
+            self.gateway.mode,
+            {**self._counts, "cycles": len(self._seen)},
+            dict(self._refused),
+        )
+
+    async def _advance(self) -> bool:
+        """Wait for the next quotes and take them in; False when there are no more, or the engine is to stop."""
+        if self._rates is None or self._fees is None or self._feed is None:
+            self._fees = await self.gateway.fees()
+            self._rates = RateTable(await self.gateway.markets(), self._fees)
+            self._feed = self.gateway.quotes()
+        next_batch = asyncio.ensure_future(anext(self._feed, None))
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({next_batch, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not next_batch.done():
+                next_batch.cancel()
+                await asyncio.gather(next_batch, return_exceptions=True)
+        batch = None if next_batch.cancelled() else next_batch.result()
+        if batch is None:
+            self._ended = True
+            return False
+        self._counts["batches"] += 1
+        self._counts["quotes"] += len(batch)
+        for change in batch:
+            self._rates.update(change)
+        return True
+
+    def _nominate(self) -> Sequence[Cycle]:
+        cycles = nominate(self._table, self.finder)
+        self._counts["nominated"] += len(cycles)
+        self._seen.update(cycle.id for cycle in cycles)
+        self._emit(Nominated(self.clock.now_ns(), tuple(cycles)))
+        return cycles
+
+    async def _confirm(self, cycle: Cycle) -> Opportunity | Refused:
+        """`cycle` on fresh books, from the first of its start assets that confirms it."""
+        free = self.ledger.portfolio().free
+        wanted = self.start or cycle.assets
+        starts = [asset for asset in wanted if asset in cycle.assets and free(asset) > 0]
+        books = await self._books(cycle) if starts else {}
+        if isinstance(books, Refused):
+            return self._declined(cycle, books)
+        refused = Refused(
+            "engine.no_start",
+            f"nothing is held that {cycle.id} could start in",
+            {"cycle": cycle.id, "start": ", ".join(wanted)},
+        )
+        view, now_ns = self._table.view(), self.clock.now_ns()
+        for asset in starts:
+            answer = confirm(cycle.starting_from(asset), books, self._schedule, view, now_ns)
+            if isinstance(answer, Opportunity):
+                self._counts["confirmed"] += 1
+                self._emit(Confirmed(now_ns, answer))
+                return answer
+            refused = answer
+        return self._declined(cycle, refused)
+
+    async def _books(self, cycle: Cycle) -> Mapping[str, OrderBook] | Refused:
+        symbols = [leg.market.symbol for leg in cycle.legs]
+        try:
+            books = await asyncio.gather(*(self.gateway.order_book(symbol) for symbol in symbols))
+        except GatewayError as error:
+            return Refused("book.unavailable", str(error), {"cycle": cycle.id})
+        return dict(zip(symbols, books, strict=True))
+
+    async def _decide(self, cycle: Cycle) -> Plan | None:
+        """Confirm, review, size: a plan, or None with the refusal counted."""
+        opportunity = await self._confirm(cycle)
+        if isinstance(opportunity, Refused):
+            return None
+        portfolio, now_ns = self.ledger.portfolio(), self.clock.now_ns()
+        approved = review(opportunity, self.risk, portfolio, now_ns)
+        if isinstance(approved, Refused):
+            self._declined(cycle, approved)
+            return None
+        self._counts["approved"] += 1
+        self._emit(Reviewed(now_ns, approved))
+        plan = size(approved, self.sizer, portfolio)
+        if isinstance(plan, Refused):
+            self._declined(cycle, plan)
+            return None
+        self._counts["planned"] += 1
+        self._emit(Planned(now_ns, plan))
+        return plan
+
+    async def _execute(self, plan: Plan) -> Execution:
+        context = ExecutionContext(
+            self.gateway,
+            self._table.view(),
+            self.ledger,
+            self.clock,
+            self._gate,
+            self._emit,
+            self._epoch,
+            self.ledger.portfolio().started + 1,
+        )
+        task = asyncio.ensure_future(self.executor.execute(plan, context))
+        try:
+            execution = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self.stop()  # a cancelled engine does not leave a cycle between two legs
+            await asyncio.wait([task])
+            raise
+        self._emit(Executed(execution.ended_ns, execution))
+        return execution
+
+    def _gate(self, _order: Order) -> Refused | None:
+        if self._halted is None:
+            return None
+        return Refused("engine.halted", f"halted: {self._halted}")
+
+    def _declined(self, cycle: Cycle, refused: Refused) -> Refused:
+        self._refused[refused.code] += 1
+        self._emit(Declined(self.clock.now_ns(), cycle, refused))
+        return refused
+
+    def _emit(self, event: EngineEvent) -> None:
+        self._observers.emit(event)
+
+    @property
+    def _table(self) -> RateTable:
+        if self._rates is None:
+            raise UsageError("there are no rates yet", hint="step first")
+        return self._rates
+
+    @property
+    def _schedule(self) -> FeeSchedule:
+        if self._fees is None:
+            raise UsageError("there are no fees yet", hint="step first")
+        return self._fees

@@ -1,0 +1,79 @@
+"""What next? The executor's decision as a pure function of the plan and what its legs really did."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+import attrs
+
+from triarb.model import LegResult, Outcome, Plan, PlannedLeg, Refused
+from triarb.money import ZERO, arithmetic, plain, round_down
+from triarb.pricing.legs import allowed, most_amount, step_of, unit_given
+
+
+@attrs.frozen
+class Trade:
+    """Trade `amount` base units of leg number `leg`, counted from 0."""
+
+    leg: int
+    amount: Decimal
+
+
+@attrs.frozen
+class Finish:
+    """No further order: the execution ends so."""
+
+    outcome: Outcome
+    reason: Refused | None = None
+
+
+def next_step(plan: Plan, results: Sequence[LegResult]) -> Trade | Finish:
+    """The next trade, or the end. Every leg in `results` is proven.
+
+    A leg is sized from what the fills of the leg before it brought after fees, never from the plan. A leg that filled
+    in part is gone on from with what it brought; what it left is a residue. Where nothing filled, or what came is below
+    the next market's minimum, the execution ends there.
+    """
+    if not results:
+        return Trade(0, plan.legs[0].amount)
+    done = len(results)
+    last = results[-1]
+    if not last.filled:
+        outcome = Outcome.NOTHING if done == 1 else Outcome.SHORT
+        return Finish(outcome, _short(plan.legs[done - 1], done, last))
+    if done == len(plan.legs):
+        for number, (leg, result) in enumerate(zip(plan.legs, results, strict=True), 1):
+            if number > 1 and result.filled < result.order.amount:
+                return Finish(Outcome.SHORT, _short(leg, number, result))
+        return Finish(Outcome.COMPLETED)
+    leg = plan.legs[done]
+    amount = _affordable(leg, received(plan.legs[done - 1], last))
+    refusal = allowed(leg.market, leg.limit_price, amount)
+    if refusal is not None:
+        return Finish(Outcome.SHORT, refusal)
+    return Trade(done, amount)
+
+
+def received(leg: PlannedLeg, result: LegResult) -> Decimal:
+    """What a leg brought of the asset that the next one spends, fees in that asset taken off."""
+    with arithmetic():
+        return sum((fill.changes().get(leg.received_asset, ZERO) for fill in result.fills), ZERO)
+
+
+def _affordable(leg: PlannedLeg, budget: Decimal) -> Decimal:
+    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+    step = step_of(leg.market)
+    with arithmetic():
+        amount = Decimal(Fraction(budget) / unit // Fraction(step)) * step
+        most = most_amount(leg.market, leg.limit_price)
+        return amount if most is None else round_down(min(amount, most), step)
+
+
+def _short(leg: PlannedLeg, number: int, result: LegResult) -> Refused:
+    filled, wanted = plain(result.filled), plain(result.order.amount)
+    why = f": {result.reason}" if result.reason else ""
+    return Refused(
+        "leg.short",
+        f"leg {number} filled {filled} of {wanted} {leg.market.base} on {leg.market.symbol}{why}",
+        {"leg": number, "filled": result.filled, "amount": result.order.amount},
+    )

@@ -1,0 +1,18 @@
+"""Pricing: what a cycle really earns, in Decimal, from the quotes as they came.
+
+`confirm` is the only way to an Opportunity; `profit_at` and `most_profitable` are functions over one; `make_plan`
+puts the three numbers of its risk beside the legs that a sizer chose.
+"""
+
+from triarb.pricing.confirm import confirm as confirm
+from triarb.pricing.plan import (
+    make_plan as make_plan,
+    margin_ratio as margin_ratio,
+    stranded_losses as stranded_losses,
+    unwind_ratio as unwind_ratio,
+)
+from triarb.pricing.size import (
+    Priced as Priced,
+    most_profitable as most_profitable,
+    profit_at as profit_at,
+)

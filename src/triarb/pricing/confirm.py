@@ -1,0 +1,52 @@
+"""From a nomination to an opportunity: the same cycle on fresh books, with fees, steps and minimums."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from triarb.market.fees import FeeSchedule
+from triarb.model import Cycle, Opportunity, OrderBook, RateView, Refused
+from triarb.pricing.size import best_size
+
+
+def confirm(
+    cycle: Cycle,
+    books: Mapping[str, OrderBook],
+    fees: FeeSchedule,
+    rates: RateView,
+    now_ns: int,
+) -> Opportunity | Refused:
+    """An opportunity where `books` show a size of `cycle` that profits from its start asset; else why not.
+
+    The prices that nominated the cycle are not used: every leg is priced anew at the top of its book, and some size
+    must leave more of the start asset than it spends once every leg is rounded to its step, within all minimums and
+    maximums. Whole depth is for `profit_at`; which size to trade is for a `Sizer`.
+
+    Refused: ``book.missing``, ``market.one_sided``, ``market.crossed``, ``market.no_fee``, ``cycle.unprofitable``
+    (with the rate that nominated it and the rate now), and all that `most_profitable` refuses.
+    """
+    fresh = []
+    for leg in cycle.legs:
+        symbol = leg.market.symbol
+        book = books.get(symbol)
+        if book is None:
+            return Refused("book.missing", f"there is no book of {symbol}", {"symbol": symbol})
+        fault = book.fault()
+        if fault is not None:
+            return Refused(fault, f"the book of {symbol} cannot be traded on", {"symbol": symbol})
+        fee = fees.fee(symbol)
+        if fee is None:
+            return Refused("market.no_fee", f"the fee of {symbol} is unknown", {"symbol": symbol})
+        fresh.append(attrs.evolve(leg, price=book.against(leg.side)[0].price, fee=fee))
+    now = Cycle(tuple(fresh))
+    if now.net_ratio <= 1:
+        return Refused(
+            "cycle.unprofitable",
+            f"{cycle.id} was nominated at {cycle.net_rate:.9f} and stands at {now.net_rate:.9f}",
+            {"cycle": cycle.id, "nominated": cycle.net_rate, "now": now.net_rate},
+        )
+    size = best_size(now, books)
+    if isinstance(size, Refused):
+        return size
+    taken = {leg.market.symbol: books[leg.market.symbol] for leg in now.legs}
+    return Opportunity(now, cycle, taken, rates, now_ns)

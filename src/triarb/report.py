@@ -1,0 +1,223 @@
+"""Report: what runs came to, from the ledger's events alone."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import attrs
+
+from triarb.clock import NS_PER_SECOND, iso
+from triarb.model import (
+    Execution,
+    ExecutionEnded,
+    Halted,
+    LedgerEvent,
+    Outcome,
+    Resumed,
+    RunEnded,
+    Side,
+    gross_rate,
+)
+from triarb.money import ZERO, arithmetic, plain, to_decimal
+
+UNPROFITABLE = "cycle.unprofitable"
+
+
+@attrs.frozen
+class Report:
+    """The sum of one or more runs.
+
+    Attributes:
+        exchange: where; empty before the first run ended.
+        mode: paper, replay, sandbox or live.
+        started_ns: when the first run began.
+        seconds: how long the runs took together, by their own clock.
+        counts: `batches`, `quotes`, `nominated`, `cycles` (distinct nominations), `confirmed`, `approved`, `planned`.
+        refused: how many nominations went no further, by code.
+        executions: what was carried out.
+        halted: why the engine is halted, if it is.
+    """
+
+    exchange: str
+    mode: str
+    started_ns: int
+    seconds: float
+    counts: Mapping[str, int]
+    refused: Mapping[str, int]
+    executions: tuple[Execution, ...]
+    halted: str | None = None
+
+    @classmethod
+    def of(cls, events: Iterable[LedgerEvent]) -> "Report":
+        """The report of a ledger's events, in order."""
+        counts: Counter[str] = Counter()
+        refused: Counter[str] = Counter()
+        executions = []
+        exchange = mode = ""
+        started_ns, elapsed_ns = 0, 0
+        halted = None
+        for event in events:
+            match event:
+                case RunEnded():
+                    counts.update(event.counts)
+                    refused.update(event.refused)
+                    exchange, mode = event.exchange, event.mode
+                    started_ns = started_ns or event.started_ns
+                    elapsed_ns += event.at_ns - event.started_ns
+                case ExecutionEnded():
+                    executions.append(event.execution)
+                case Halted():
+                    halted = event.reason
+                case Resumed():
+                    halted = None
+                case _:
+                    pass
+        return cls(
+            exchange,
+            mode,
+            started_ns,
+            elapsed_ns / NS_PER_SECOND,
+            dict(counts),
+            dict(refused.most_common()),
+            tuple(executions),
+            halted,
+        )
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many executions ended how."""
+        return dict(Counter(execution.outcome for execution in self.executions))
+
+    @property
+    def state(self) -> str:
+        """``"stuck"``, ``"halted"`` or ``"done"``."""
+        if Outcome.STUCK in self.outcomes:
+            return "stuck"
+        return "halted" if self.halted is not None else "done"
+
+    @property
+    def net(self) -> dict[str, Decimal]:
+        """The result by start asset, fees taken off, residues at nothing."""
+        return _sum((e.plan.start, e.result) for e in self.executions)
+
+    @property
+    def fees(self) -> dict[str, Decimal]:
+        """What was charged, by the asset it was charged in."""
+        return _sum(item for e in self.executions for item in e.fees.items())
+
+    @property
+    def fee_cost(self) -> dict[str, Decimal]:
+        """The same fees in the start assets, each turned at the prices that the rest of its cycle traded at."""
+        return _sum((e.plan.start, fee_cost(e)) for e in self.executions)
+
+    @property
+    def gross(self) -> dict[str, Decimal]:
+        """What the result would have been without the fees: net plus `fee_cost`."""
+        return _sum((*self.net.items(), *self.fee_cost.items()))
+
+    @property
+    def residues(self) -> dict[str, Decimal]:
+        """What was left in, or taken from, middle assets."""
+        return {
+            asset: amount
+            for asset, amount in _sum(
+                item for e in self.executions for item in e.residues.items()
+            ).items()
+            if amount
+        }
+
+    @property
+    def missed(self) -> int:
+        """Executions whose prices were gone when an order arrived: a leg filled nothing or too little."""
+        outcomes = self.outcomes
+        return outcomes.get(Outcome.NOTHING, 0) + outcomes.get(Outcome.SHORT, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: amounts as strings."""
+        return {
+            "exchange": self.exchange,
+            "mode": self.mode,
+            "state": self.state,
+            "started": iso(self.started_ns),
+            "seconds": round(self.seconds, 3),
+            **{name: self.counts.get(name, 0) for name in COUNTS},
+            "ghosts": self.refused.get(UNPROFITABLE, 0),
+            "refused": dict(self.refused),
+            "executed": len(self.executions),
+            "outcomes": {str(outcome): n for outcome, n in self.outcomes.items()},
+            "missed": self.missed,
+            **{name: _texts(getattr(self, name)) for name in ("gross", "fee_cost", "net", "fees")},
+            "residues": _texts(self.residues),
+            "halted": self.halted,
+        }
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The report for a person: a name and what is to say, line by line."""
+        counts = self.counts
+        ghosts = self.refused.get(UNPROFITABLE, 0)
+        outcomes = ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items()) or "none"
+        return [
+            ("exchange", f"{self.exchange} ({self.mode}), {self.seconds:.1f} s"),
+            ("seen", f"{counts.get('quotes', 0)} quotes in {counts.get('batches', 0)} batches"),
+            (
+                "nominated",
+                f"{counts.get('nominated', 0)} times, {counts.get('cycles', 0)} different cycles",
+            ),
+            ("confirmed", f"{counts.get('confirmed', 0)} on fresh books; {ghosts} were ghosts"),
+            ("refused", ", ".join(f"{n} {code}" for code, n in self.refused.items()) or "none"),
+            ("traded", outcomes),
+            ("missed by latency", str(self.missed)),
+            ("gross", _money(self.gross)),
+            ("fees cost", _money(self.fee_cost)),
+            ("net", _money(self.net)),
+            ("left in other assets", _money(self.residues)),
+            *([("halted", self.halted)] if self.halted is not None else []),
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name + ':':<22}{text}" for name, text in self.lines())
+
+
+COUNTS = ("batches", "quotes", "nominated", "cycles", "confirmed", "approved", "planned")
+
+
+def fee_cost(execution: Execution) -> Decimal:
+    """The fees of one execution in its start asset, each turned at the gross prices of the legs after it.
+
+    A leg that did not fill counts with its limit price. A fee in an asset outside the cycle has no price here and
+    counts nothing: `Report.fees` shows it.
+    """
+    worth = {execution.plan.start: Fraction(1)}
+    for number, leg in reversed(list(enumerate(execution.plan.legs))):
+        fills = execution.legs[number].fills if number < len(execution.legs) else ()
+        if fills:
+            with arithmetic():
+                notional = sum((fill.amount * fill.price for fill in fills), ZERO)
+                amount = sum((fill.amount for fill in fills), ZERO)
+            rate = Fraction(notional) / Fraction(amount)
+            rate = 1 / rate if leg.side is Side.BUY else rate
+        else:
+            rate = gross_rate(leg.side, leg.limit_price)
+        worth.setdefault(leg.given_asset, worth[leg.received_asset] * rate)
+    cost = sum(
+        (Fraction(fee) * worth.get(asset, 0) for asset, fee in execution.fees.items()), Fraction(0)
+    )
+    return to_decimal(cost)
+
+
+def _sum(items: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    total: dict[str, Decimal] = {}
+    with arithmetic():
+        for asset, amount in items:
+            total[asset] = total.get(asset, ZERO) + amount
+    return total
+
+
+def _texts(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {asset: plain(amount) for asset, amount in amounts.items()}
+
+
+def _money(amounts: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{plain(amount)} {asset}" for asset, amount in amounts.items()) or "nothing"

@@ -1,0 +1,206 @@
+"""The single policies, each one idea with its refusal code and numbers."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import attrs
+
+from triarb.clock import NS_PER_MS, utc_day
+from triarb.model import Approved, Opportunity, Portfolio, Refused
+from triarb.money import Money, arithmetic, plain
+from triarb.risk.policy import RiskPolicy
+
+
+@attrs.frozen
+class MinEdge(RiskPolicy):
+    """The net edge must be at least `bps`, at the margin of whatever size is chosen. Refuses ``risk.min_edge``."""
+
+    bps: Decimal
+
+    def review(
+        self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
+    ) -> Approved | Refused:
+        """Compares exactly, at the top of the books."""
+        if _edge_bps(opportunity) < Fraction(self.bps):
+            return Refused(
+                "risk.min_edge",
+                f"an edge of {opportunity.cycle.edge_bps:.4f} bps is below {plain(self.bps)} bps",
+                {"edge_bps": opportunity.cycle.edge_bps, "min_edge_bps": self.bps},
+            )
+        return Approved(opportunity, min_edge_bps=self.bps)
+
+
+@attrs.frozen
+class MaxEdge(RiskPolicy):
+    """An edge above `bps` is more likely bad data than a gift. Refuses ``risk.implausible_edge``."""
+
+    bps: Decimal
+
+    def review(
+        self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
+    ) -> Approved | Refused:
+        """Compares exactly, at the top of the books."""
+        if _edge_bps(opportunity) > Fraction(self.bps):
+            return Refused(
+                "risk.implausible_edge",
+                f"an edge of {opportunity.cycle.edge_bps:.4f} bps is too good to be true",
+                {"edge_bps": opportunity.cycle.edge_bps, "max_edge_bps": self.bps},
+            )
+        return Approved(opportunity)
+
+
+@attrs.frozen
+class MaxNotional(RiskPolicy):
+    """Leg 1 spends at most `limit`. Refuses ``risk.currency`` where the cycle starts in another asset."""
+
+    limit: Money
+
+    def review(
+        self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
+    ) -> Approved | Refused:
+        """A bound, not a refusal, where the currency fits."""
+        refusal = _other_currency(self.limit, opportunity)
+        return refusal or Approved(opportunity, max_amount=self.limit.amount)
+
+
+@attrs.frozen
+class MaxLegs(RiskPolicy):
+    """At most `legs` legs: each one more is one more chance to be stranded. Refuses ``risk.max_legs``."""
+
+    legs: int
+
+    def review(
+        self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
+    ) -> Approved | Refused:
+        """Counts them."""
+        count = len(opportunity.cycle.legs)
+        if count > self.legs:
+            return Refused(
+                "risk.max_legs",
+                f"{count} legs are more than {self.legs}",
+                {"legs": count, "max_legs": self.legs},
+            )
+        return Approved(opportunity)
+
+
+@attrs.frozen
+class MaxAge(RiskPolicy):
+    """No book may be older than `ms` when it is judged. Refuses ``risk.stale``."""
+
+    ms: int
+
+    def review(
+        self, opportunity: Opportunity, _portfolio: Portfolio, now_ns: int, /
+    ) -> Approved | Refused:
+        """By the time we received the books. One from the future is as bad as an old one."""
+        oldest = min(book.received_ns for book in opportunity.books.values())
+        newest = max(book.received_ns for book in opportunity.books.values())
+        age_ns = now_ns - oldest
+        if age_ns > self.ms * NS_PER_MS or newest > now_ns:
+            return Refused(
+                "risk.stale",
+                f"its books are up to {age_ns / NS_PER_MS:.0f} ms old",
+                {"age_ms": age_ns / NS_PER_MS, "max_age_ms": self.ms},
+            )
+        return Approved(opportunity)
+
+
+@attrs.frozen
+class MaxSkew(RiskPolicy):
+    """Its books must have been received within `ms` of each other. Refuses ``risk.skew``."""
+
+    ms: int
+
+    def review(
+        self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
+    ) -> Approved | Refused:
+        """By the time we received the books."""
+        if opportunity.skew_ns > self.ms * NS_PER_MS:
+            return Refused(
+                "risk.skew",
+                f"its books are {opportunity.skew_ns / NS_PER_MS:.0f} ms apart",
+                {"skew_ms": opportunity.skew_ns / NS_PER_MS, "max_skew_ms": self.ms},
+            )
+        return Approved(opportunity)
+
+
+@attrs.frozen
+class MaxDailyLoss(RiskPolicy):
+    """No new cycle once `limit` is lost on a UTC day, and none that could lose more than what is left of it.
+
+    Refuses ``risk.daily_loss``, and ``risk.currency`` where the cycle starts in another asset.
+    """
+
+    limit: Money
+
+    def review(
+        self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
+    ) -> Approved | Refused:
+        """From the ledger's realised results, so that a restart forgets nothing."""
+        refusal = _other_currency(self.limit, opportunity)
+        if refusal is not None:
+            return refusal
+        day = utc_day(now_ns)
+        with arithmetic():
+            realised = portfolio.realised.get((day, self.limit.currency), Decimal(0))
+            left = self.limit.amount + min(realised, Decimal(0))
+        if left <= 0:
+            return Refused(
+                "risk.daily_loss",
+                f"{plain(-realised)} {self.limit.currency} lost on {day} reach the limit",
+                {"lost": -realised, "max_daily_loss": self.limit.amount, "day": day},
+            )
+        return Approved(opportunity, max_loss=left)
+
+
+@attrs.frozen
+class Allowed(RiskPolicy):
+    """Every asset and market of a cycle must be named. Refuses ``risk.not_allowed``.
+
+    `names` holds assets (``BTC``) and symbols (``ETH/BTC``): a market passes by its symbol, or by both its assets.
+    """
+
+    names: frozenset[str]
+
+    def review(
+        self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
+    ) -> Approved | Refused:
+        """By name."""
+        for leg in opportunity.cycle.legs:
+            market = leg.market
+            if market.symbol not in self.names and not {market.base, market.quote} <= self.names:
+                return Refused(
+                    "risk.not_allowed", f"{market.symbol} is not allowed", {"symbol": market.symbol}
+                )
+        return Approved(opportunity)
+
+
+@attrs.frozen
+class Denied(RiskPolicy):
+    """No asset and no market of a cycle may be one of `names`. Refuses ``risk.denied``."""
+
+    names: frozenset[str]
+
+    def review(
+        self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
+    ) -> Approved | Refused:
+        """By name."""
+        for leg in opportunity.cycle.legs:
+            for name in (leg.market.symbol, leg.market.base, leg.market.quote):
+                if name in self.names:
+                    return Refused("risk.denied", f"{name} is denied", {"name": name})
+        return Approved(opportunity)
+
+
+def _edge_bps(opportunity: Opportunity) -> Fraction:
+    return (opportunity.cycle.net_ratio - 1) * 10_000
+
+
+def _other_currency(limit: Money, opportunity: Opportunity) -> Refused | None:
+    if limit.currency == opportunity.cycle.start:
+        return None
+    return Refused(
+        "risk.currency",
+        f"a limit of {limit} says nothing about a cycle that starts in {opportunity.cycle.start}",
+        {"limit": str(limit), "start": opportunity.cycle.start},
+    )

@@ -1,0 +1,69 @@
+"""RiskPolicy: whether an opportunity may be taken, and within which bounds.
+
+There is no default policy: nothing trades that its owner did not allow.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Protocol
+
+from triarb.model import Approved, Opportunity, Portfolio, Refused
+
+
+class RiskPolicy(Protocol):
+    """Judges an opportunity against what is held and what happened so far.
+
+    Called after an opportunity is confirmed and before it is sized. It must not keep state that orders depend on: the
+    portfolio is its memory, and survives restarts. It sees frozen values only. An exception stops the engine, and no
+    order is sent. `triarb.testing.check_risk_policy` tests an implementation.
+
+    >>> from triarb import Approved, Refused
+    >>> class OnlyTriangles:
+    ...     def review(self, opportunity, portfolio, now_ns):
+    ...         if len(opportunity.cycle.legs) != 3:
+    ...             return Refused("mine.legs", "only triangles")
+    ...         return Approved(opportunity)
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def review(
+        self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
+    ) -> Approved | Refused:
+        """`opportunity` with bounds, or why not. Approve the opportunity that was given, unchanged."""
+        ...
+
+
+class AllOf(RiskPolicy):
+    """Approves what every policy approves, within the intersection of their bounds; the first refusal is its own.
+
+    One more policy can only tighten it.
+    """
+
+    __slots__ = ("policies",)
+
+    def __init__(self, *policies: RiskPolicy) -> None:
+        self.policies = policies
+
+    def review(
+        self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
+    ) -> Approved | Refused:
+        """The intersection of all approvals, or the first refusal."""
+        approvals = []
+        for policy in self.policies:
+            answer = policy.review(opportunity, portfolio, now_ns)
+            if isinstance(answer, Refused):
+                return answer
+            approvals.append(answer)
+        return Approved(
+            opportunity,
+            _least(a.max_amount for a in approvals),
+            _least(a.max_loss for a in approvals),
+            max((a.min_edge_bps for a in approvals), default=Decimal(0)),
+        )
+
+
+def _least(bounds: Iterable[Decimal | None]) -> Decimal | None:
+    return min((bound for bound in bounds if bound is not None), default=None)

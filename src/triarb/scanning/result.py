@@ -1,0 +1,213 @@
+"""The answer of a scan: it prints, it shows as a table in a notebook, and it turns into records and JSON."""
+
+import html
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import attrs
+
+from triarb.model import Cycle, Refused
+from triarb.money import plain, to_decimal
+
+RATE_PLACES = 12
+
+
+@attrs.frozen
+class ScannedCycle:
+    """A nominated cycle and what became of it.
+
+    Attributes:
+        cycle: begun in the start asset that it is judged from.
+        executable: whether some size profits; None where sizes are not known.
+        reason: why it is not executable.
+        amount: what leg 1 spends at the size of most profit, in the start asset.
+        profit: what that brings more than it spends.
+        flags: ``implausible`` (an edge above 5 %), ``stale`` (a quote a minute older than the rest), ``locked``.
+    """
+
+    cycle: Cycle
+    executable: bool | None
+    reason: Refused | None
+    amount: Decimal | None = None
+    profit: Decimal | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def break_even_fee_bps(self) -> float:
+        """The fee a leg, from the received asset, at which the cycle earns nothing: ``1 - gross ** (-1 / legs)``."""
+        legs = len(self.cycle.legs)
+        kept: float = float(self.cycle.gross_ratio) ** (-1 / legs)
+        return round((1 - kept) * 10_000, 4)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the command's JSON."""
+        cycle = self.cycle
+        return {
+            "id": cycle.id,
+            "assets": list(cycle.assets),
+            "start": cycle.start,
+            "legs": [
+                {"symbol": leg.market.symbol, "side": str(leg.side), "price": plain(leg.price)}
+                for leg in cycle.legs
+            ],
+            "gross_rate": _rate(cycle.gross_ratio),
+            "net_rate": _rate(cycle.net_ratio),
+            "edge_bps": round(float(cycle.edge_bps), 4),
+            "break_even_fee_bps": self.break_even_fee_bps,
+            "executable": self.executable,
+            "reason": self.reason.code if self.reason else None,
+            "amount": None if self.amount is None else plain(self.amount),
+            "profit": None if self.profit is None else plain(self.profit),
+            "flags": list(self.flags),
+        }
+
+
+@attrs.frozen
+class ScanResult:
+    """What a scan found.
+
+    Attributes:
+        source: what was scanned, in words; tells when it was generated.
+        fees: usable markets by where their fee is known from.
+        markets: usable markets.
+        assets: assets that they trade.
+        count: nominated cycles; `cycles` holds the best of them.
+        executable: how many of all nominated cycles are; None where sizes are not known.
+        refused: markets that cannot be traded on, by code.
+    """
+
+    exchange: str
+    source: str
+    timestamp: str
+    fees: Mapping[str, int]
+    fee_bps: Decimal | None
+    markets: int
+    assets: int
+    min_legs: int
+    max_legs: int
+    min_edge_bps: Decimal
+    start: tuple[str, ...]
+    count: int
+    executable: int | None
+    cycles: tuple[ScannedCycle, ...]
+    refused: Mapping[str, int]
+    load_ms: float
+    search_ms: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The command's JSON, as a dictionary."""
+        return {
+            "exchange": self.exchange,
+            "timestamp": self.timestamp,
+            "source": self.source,
+            "fees": dict(self.fees),
+            "fee_bps": None if self.fee_bps is None else _number(self.fee_bps),
+            "markets": self.markets,
+            "assets": self.assets,
+            "min_legs": self.min_legs,
+            "max_legs": self.max_legs,
+            "min_edge_bps": _number(self.min_edge_bps),
+            "start": list(self.start) or None,
+            "count": self.count,
+            "executable": self.executable,
+            "cycles": [cycle.to_dict() for cycle in self.cycles],
+            "refused": dict(self.refused),
+            "load_ms": round(self.load_ms, 3),
+            "search_ms": round(self.search_ms, 3),
+        }
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary a listed cycle, for ``pandas.DataFrame(...)`` or ``polars.DataFrame(...)``."""
+        return [
+            {
+                **{
+                    k: v for k, v in cycle.to_dict().items() if k not in ("assets", "legs", "flags")
+                },
+                "legs": len(cycle.cycle.legs),
+                "path": " ".join(f"{leg.side} {leg.market.symbol}" for leg in cycle.cycle.legs),
+                "flags": " ".join(cycle.flags),
+            }
+            for cycle in self.cycles
+        ]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The listed cycles as text, a row each, under `HEADINGS`."""
+        return [
+            (
+                " > ".join((*(leg.given for leg in c.cycle.legs), c.cycle.start)),
+                f"{c.cycle.gross_rate:.9f}",
+                f"{c.cycle.edge_bps:+.2f}",
+                f"{c.break_even_fee_bps:.2f}",
+                _verdict(c),
+            )
+            for c in self.cycles
+        ]
+
+    def headline(self) -> str:
+        """What was looked at, in one sentence."""
+        fees = ", ".join(f"{n} from {where}" for where, n in self.fees.items()) or "none known"
+        told = f"{plain(self.fee_bps)} bps on every leg" if self.fee_bps is not None else fees
+        refused = ", ".join(f"{n} {code}" for code, n in self.refused.items())
+        return (
+            f"{self.exchange} at {self.timestamp} ({self.source}): {self.markets} usable markets of "
+            f"{self.assets} assets; fees: {told}" + (f"; refused: {refused}" if refused else "")
+        )
+
+    def verdict(self) -> str:
+        """What was found, in one or two sentences."""
+        legs = (
+            str(self.max_legs)
+            if self.min_legs == self.max_legs
+            else f"{self.min_legs} to {self.max_legs}"
+        )
+        through = f" through {', '.join(self.start)}" if self.start else ""
+        if self.count == 0:
+            return (
+                f"None: no cycle of {legs} legs{through} earns more than {plain(self.min_edge_bps)} "
+                f"bps after fees at these prices."
+            )
+        found = (
+            f"{self.count} {'cycle' if self.count == 1 else 'cycles'} of {legs} legs{through} "
+            f"above {plain(self.min_edge_bps)} bps after fees"
+        )
+        if self.executable is None:
+            return f"{found}; sizes at the top of the book are not known, so none is confirmed."
+        return f"{found}, of which {self.executable} can be traded at some size in whole steps."
+
+    def __str__(self) -> str:
+        rows = [HEADINGS, *self.rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
+        lines = [
+            "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows
+        ]
+        return "\n".join([self.headline(), self.verdict(), *(lines if self.cycles else [])])
+
+    def _repr_html_(self) -> str:
+        def row(tag: str, cells: tuple[str, ...]) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+        body = "".join(row("td", cells) for cells in self.rows())
+        table = f"<table>{row('th', HEADINGS)}{body}</table>" if self.cycles else ""
+        return f"<p>{html.escape(self.headline())}</p><p>{html.escape(self.verdict())}</p>{table}"
+
+
+HEADINGS = ("cycle", "gross rate", "net edge (bps)", "break-even fee (bps a leg)", "executable")
+
+
+def _verdict(scanned: ScannedCycle) -> str:
+    flags = f" [{', '.join(scanned.flags)}]" if scanned.flags else ""
+    if scanned.amount is not None and scanned.profit is not None:
+        start = scanned.cycle.start
+        return f"{plain(scanned.amount)} {start} earns {plain(scanned.profit)} {start}{flags}"
+    answer = "unknown" if scanned.executable is None else "no"
+    return f"{answer}: {scanned.reason.sentence if scanned.reason else ''}{flags}"
+
+
+def _rate(ratio: Fraction) -> str:
+    return f"{to_decimal(ratio, RATE_PLACES):f}"
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -1,0 +1,128 @@
+"""Sizer: how much of an approved opportunity to take, as an exact plan."""
+
+from abc import abstractmethod
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final, Protocol
+
+import attrs
+
+from triarb.model import Approved, Plan, Portfolio, Refused
+from triarb.money import Money, as_money, edge_bps, plain, to_decimal
+from triarb.pricing import Priced, make_plan, margin_ratio, most_profitable, profit_at
+from triarb.pricing.plan import DEFAULT_GAP_BPS
+
+_SHRINKS: Final = 8
+
+
+class Sizer(Protocol):
+    """Chooses the amounts of an approved opportunity, within its bounds and what the portfolio has free.
+
+    Sync and pure. The pipeline checks what it returns and takes a breach for a broken contract.
+    `triarb.testing.check_sizer` tests an implementation.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
+        """A plan of every leg, or why there is none."""
+        ...
+
+
+@attrs.frozen
+class FixedSizer(Sizer):
+    """Always starts with the same amount, or not at all.
+
+    Each leg trades what that amount comes to through the whole depth of its book.
+    Refuses ``size.currency``, ``size.balance``, ``size.bound``, ``size.edge``, ``size.max_loss`` and what pricing
+    refuses.
+
+    Attributes:
+        amount: what leg 1 spends at most.
+        gap_bps: the adverse move that a stranded loss assumes.
+    """
+
+    amount: Money = attrs.field(converter=as_money)
+    gap_bps: Decimal = DEFAULT_GAP_BPS
+
+    def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
+        """A plan that spends the amount, up to one step of leg 1."""
+        start = approved.opportunity.cycle.start
+        if self.amount.currency != start:
+            return Refused(
+                "size.currency",
+                f"{self.amount} cannot start a cycle of {start}",
+                {"amount": str(self.amount), "start": start},
+            )
+        priced = profit_at(approved.opportunity, self.amount.amount)
+        if isinstance(priced, Refused):
+            return priced
+        plan = _within(approved, priced, self.gap_bps)
+        room = _room(approved, portfolio)
+        if isinstance(plan, Plan) and plan.at_stake > room:
+            return Refused(
+                "size.balance" if room == portfolio.free(start) else "size.bound",
+                f"{plain(plan.at_stake)} {start} are more than the {plain(room)} that may be spent",
+                {"at_stake": plan.at_stake, "room": room, "start": start},
+            )
+        return plan
+
+
+@attrs.frozen
+class TopOfBookSizer(Sizer):
+    """The size of most profit at the top of the books, within the bounds and the free balance.
+
+    Where the stranded loss is above its bound the size shrinks until it is not.
+    Refuses ``size.balance``, ``size.max_loss`` and what pricing refuses.
+
+    Attributes:
+        gap_bps: the adverse move that a stranded loss assumes.
+    """
+
+    gap_bps: Decimal = DEFAULT_GAP_BPS
+
+    def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
+        """The plan of most profit that keeps every bound."""
+        start = approved.opportunity.cycle.start
+        room = _room(approved, portfolio)
+        if room <= 0:
+            return Refused("size.balance", f"there is no free {start}", {"free": room})
+        answer: Plan | Refused = Refused("size.max_loss", "no size keeps the loss bound")
+        for _ in range(_SHRINKS):
+            priced = most_profitable(approved.opportunity, room)
+            if isinstance(priced, Refused):
+                return priced
+            answer = _within(approved, priced, self.gap_bps)
+            if not isinstance(answer, Refused) or answer.code != "size.max_loss":
+                return answer
+            # The loss is all but linear in the size: go to where it meets the bound, a little less.
+            shrink = Fraction(answer.numbers["max_loss"]) / Fraction(answer.numbers["loss"])
+            room = to_decimal(Fraction(priced.amount) * shrink * Fraction(99, 100))
+            if room <= 0:
+                return answer
+        return answer
+
+
+def _room(approved: Approved, portfolio: Portfolio) -> Decimal:
+    free = portfolio.free(approved.opportunity.cycle.start)
+    return free if approved.max_amount is None else min(free, approved.max_amount)
+
+
+def _within(approved: Approved, priced: Priced, gap_bps: Decimal) -> Plan | Refused:
+    plan = make_plan(approved.opportunity, priced.legs, gap_bps)
+    margin = margin_ratio(plan.legs)
+    if plan.expected_result <= 0 or margin < 1 + Fraction(approved.min_edge_bps) / 10_000:
+        return Refused(
+            "size.edge",
+            f"{plain(priced.amount)} {plan.start} would earn {plain(plan.expected_result)}, "
+            f"the last of them {edge_bps(margin):.4f} bps",
+            {"result": plan.expected_result, "margin_bps": edge_bps(margin)},
+        )
+    if approved.max_loss is not None and plan.max_loss > approved.max_loss:
+        return Refused(
+            "size.max_loss",
+            f"{plain(plan.max_loss)} {plan.start} could be lost, of at most {plain(approved.max_loss)}",
+            {"loss": plan.max_loss, "max_loss": approved.max_loss},
+        )
+    return plan
