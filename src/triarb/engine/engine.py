@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Self
 
 from triarb.clock import NS_PER_SECOND, Clock
+from triarb.engine.feed import Feed
 from triarb.engine.observers import Observer, Observers
 from triarb.exceptions import GatewayError, UsageError
 from triarb.execution import ExecutionContext, Executor, SequentialExecutor
@@ -14,8 +15,6 @@ from triarb.finders import BoundedCycleFinder
 from triarb.finders.finder import CycleFinder
 from triarb.gateways.gateway import ExchangeGateway, Restorable
 from triarb.ledger import Ledger, SqlLedger, default_path
-from triarb.market.fees import FeeSchedule
-from triarb.market.rates import RateTable
 from triarb.model import (
     BalancesSet,
     Confirmed,
@@ -34,12 +33,10 @@ from triarb.model import (
     OrderBook,
     Plan,
     Planned,
-    Quote,
     Refused,
     Resumed,
     Reviewed,
     RunEnded,
-    Withdrawn,
 )
 from triarb.money import ZERO, arithmetic
 from triarb.pipeline import nominate, review, size
@@ -97,12 +94,11 @@ class Engine:
         self.start = tuple(start)
         self._ledger = ledger
         self._owned: SqlLedger | None = None
+        self._opened = False
         self._observers = Observers(tuple(observers))
         self._interval_seconds = interval_seconds
         self._epoch = check_epoch(epoch) if epoch is not None else new_epoch()
-        self._fees: FeeSchedule | None = None
-        self._rates: RateTable | None = None
-        self._feed: AsyncIterator[Sequence[Quote | Withdrawn]] | None = None
+        self._feed: Feed | None = None
         self._stop = asyncio.Event()
         self._ended = False
         self._halted: str | None = None
@@ -126,9 +122,11 @@ class Engine:
             await self.__aexit__()
             raise
         self._observers.start()
+        self._opened = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._opened = False
         await self._observers.close()
         if self._owned is not None:
             await self._owned.__aexit__(None, None, None)
@@ -195,7 +193,15 @@ class Engine:
         """
         if not await self._advance():
             return []
-        return [await self._confirm(cycle) for cycle in self._nominate()[:LOOKED_AT]]
+        answers: list[Opportunity | Refused] = []
+        for cycle in self._nominate()[:LOOKED_AT]:
+            found = await self._confirm(cycle)
+            if isinstance(found, Refused):
+                self._declined(cycle, found)
+                answers.append(found)
+            else:
+                answers.extend(found)
+        return answers
 
     async def step(self) -> Execution | None:
         """Take the next quotes, and carry out the first of the best nominations that gets a plan, if one does."""
@@ -203,7 +209,9 @@ class Engine:
             return None
         for cycle in self._nominate()[:LOOKED_AT]:
             plan = await self._decide(cycle)
-            if plan is not None:
+            if isinstance(plan, Refused):
+                self._declined(cycle, plan)
+            else:
                 return await self._execute(plan)
         return None
 
@@ -223,7 +231,7 @@ class Engine:
             LedgerError: the ledger failed; no order was sent after that.
             GatewayError: the exchange did not answer, or refuses to trade.
         """
-        if self._ledger is None:
+        if not self._opened:
             async with self:
                 return await self.run(seconds=seconds, cycles=cycles, until=until)
         began_ns = self.clock.now_ns()
@@ -273,58 +281,47 @@ class Engine:
 
     async def _advance(self) -> bool:
         """Wait for the next quotes and take them in; False when there are no more, or the engine is to stop."""
-        if self._rates is None or self._fees is None or self._feed is None:
-            self._fees = await self.gateway.fees()
-            self._rates = RateTable(await self.gateway.markets(), self._fees)
-            self._feed = self.gateway.quotes()
-        next_batch = asyncio.ensure_future(anext(self._feed, None))
-        stop = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({next_batch, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            if not next_batch.done():
-                next_batch.cancel()
-                await asyncio.gather(next_batch, return_exceptions=True)
-        batch = None if next_batch.cancelled() else next_batch.result()
-        if batch is None:
+        if self._feed is None:
+            self._feed = await Feed.open(self.gateway)
+        changes = await self._feed.advance(self._stop)
+        if changes is None:
             self._ended = True
             return False
         self._counts["batches"] += 1
-        self._counts["quotes"] += len(batch)
-        for change in batch:
-            self._rates.update(change)
+        self._counts["quotes"] += changes
         return True
 
     def _nominate(self) -> Sequence[Cycle]:
-        cycles = nominate(self._table, self.finder)
+        cycles = nominate(self._market.rates, self.finder)
         self._counts["nominated"] += len(cycles)
         self._seen.update(cycle.id for cycle in cycles)
         self._emit(Nominated(self.clock.now_ns(), tuple(cycles)))
         return cycles
 
-    async def _confirm(self, cycle: Cycle) -> Opportunity | Refused:
-        """`cycle` on fresh books, from the first of its start assets that confirms it."""
+    async def _confirm(self, cycle: Cycle) -> list[Opportunity] | Refused:
+        """`cycle` on fresh books, from each of its start assets that confirms it; the first refusal if none does."""
         free = self.ledger.portfolio().free
         wanted = self.start or cycle.assets
         starts = [asset for asset in wanted if asset in cycle.assets and free(asset) > 0]
-        books = await self._books(cycle) if starts else {}
+        if not starts:
+            return Refused(
+                "engine.no_start",
+                f"nothing is held that {cycle.id} could start in",
+                {"cycle": cycle.id, "start": ", ".join(wanted)},
+            )
+        books = await self._books(cycle)
         if isinstance(books, Refused):
-            return self._declined(cycle, books)
-        refused = Refused(
-            "engine.no_start",
-            f"nothing is held that {cycle.id} could start in",
-            {"cycle": cycle.id, "start": ", ".join(wanted)},
-        )
-        view, now_ns = self._table.view(), self.clock.now_ns()
-        for asset in starts:
-            answer = confirm(cycle.starting_from(asset), books, self._schedule, view, now_ns)
-            if isinstance(answer, Opportunity):
-                self._counts["confirmed"] += 1
-                self._emit(Confirmed(now_ns, answer))
-                return answer
-            refused = answer
-        return self._declined(cycle, refused)
+            return books
+        view, now_ns = self._market.rates.view(), self.clock.now_ns()
+        answers = [
+            confirm(cycle.starting_from(asset), books, self._market.fees, view, now_ns)
+            for asset in starts
+        ]
+        found = [answer for answer in answers if isinstance(answer, Opportunity)]
+        self._counts["confirmed"] += bool(found)
+        for opportunity in found:
+            self._emit(Confirmed(now_ns, opportunity))
+        return found or next(answer for answer in answers if isinstance(answer, Refused))
 
     async def _books(self, cycle: Cycle) -> Mapping[str, OrderBook] | Refused:
         symbols = [leg.market.symbol for leg in cycle.legs]
@@ -334,30 +331,32 @@ class Engine:
             return Refused("book.unavailable", str(error), {"cycle": cycle.id})
         return dict(zip(symbols, books, strict=True))
 
-    async def _decide(self, cycle: Cycle) -> Plan | None:
-        """Confirm, review, size: a plan, or None with the refusal counted."""
-        opportunity = await self._confirm(cycle)
-        if isinstance(opportunity, Refused):
-            return None
-        portfolio, now_ns = self.ledger.portfolio(), self.clock.now_ns()
-        approved = review(opportunity, self.risk, portfolio, now_ns)
-        if isinstance(approved, Refused):
-            self._declined(cycle, approved)
-            return None
-        self._counts["approved"] += 1
-        self._emit(Reviewed(now_ns, approved))
-        plan = size(approved, self.sizer, portfolio)
-        if isinstance(plan, Refused):
-            self._declined(cycle, plan)
-            return None
-        self._counts["planned"] += 1
-        self._emit(Planned(now_ns, plan))
-        return plan
+    async def _decide(self, cycle: Cycle) -> Plan | Refused:
+        """Confirm, review, size: the plan of the first start asset that gets one, or the first refusal."""
+        found = await self._confirm(cycle)
+        if isinstance(found, Refused):
+            return found
+        refusals: list[Refused] = []
+        for opportunity in found:
+            portfolio, now_ns = self.ledger.portfolio(), self.clock.now_ns()
+            approved = review(opportunity, self.risk, portfolio, now_ns)
+            if isinstance(approved, Refused):
+                refusals.append(approved)
+                continue
+            self._counts["approved"] += 1
+            self._emit(Reviewed(now_ns, approved))
+            plan = size(approved, self.sizer, portfolio)
+            if isinstance(plan, Plan):
+                self._counts["planned"] += 1
+                self._emit(Planned(now_ns, plan))
+                return plan
+            refusals.append(plan)
+        return refusals[0]
 
     async def _execute(self, plan: Plan) -> Execution:
         context = ExecutionContext(
             self.gateway,
-            self._table.view(),
+            self._market.rates.view(),
             self.ledger,
             self.clock,
             self._gate,
@@ -366,13 +365,17 @@ class Engine:
             self.ledger.portfolio().started + 1,
         )
         task = asyncio.ensure_future(self.executor.execute(plan, context))
-        try:
-            execution = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self.stop()  # a cancelled engine does not leave a cycle between two legs
-            await asyncio.wait([task])
-            raise
+        cancelled = False
+        while not task.done():  # a cancelled engine does not leave a cycle between two legs
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                cancelled = True
+                self.stop()
+        execution = task.result()
         self._emit(Executed(execution.ended_ns, execution))
+        if cancelled:
+            raise asyncio.CancelledError
         return execution
 
     def _gate(self, _order: Order) -> Refused | None:
@@ -380,22 +383,15 @@ class Engine:
             return None
         return Refused("engine.halted", f"halted: {self._halted}")
 
-    def _declined(self, cycle: Cycle, refused: Refused) -> Refused:
+    def _declined(self, cycle: Cycle, refused: Refused) -> None:
         self._refused[refused.code] += 1
         self._emit(Declined(self.clock.now_ns(), cycle, refused))
-        return refused
 
     def _emit(self, event: EngineEvent) -> None:
         self._observers.emit(event)
 
     @property
-    def _table(self) -> RateTable:
-        if self._rates is None:
+    def _market(self) -> Feed:
+        if self._feed is None:
             raise UsageError("there are no rates yet", hint="step first")
-        return self._rates
-
-    @property
-    def _schedule(self) -> FeeSchedule:
-        if self._fees is None:
-            raise UsageError("there are no fees yet", hint="step first")
-        return self._fees
+        return self._feed

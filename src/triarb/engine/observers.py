@@ -12,6 +12,8 @@ Observer = Callable[[EngineEvent], Awaitable[None] | None]
 """A function or coroutine function of one event; match on its type."""
 
 CAPACITY: Final = 10_000
+CLOSING_SECONDS: Final = 2.0
+"""How long observers get, in real time, for what is queued when an engine closes."""
 
 _log = logging.getLogger("triarb.observers")
 
@@ -45,11 +47,11 @@ class Observers:
                 self.lost += 1
             queue.put_nowait(event)
 
-    async def close(self, seconds: float = 2.0) -> None:
-        """Give the observers up to `seconds` of real time for what is queued, then stop telling them."""
+    async def close(self) -> None:
+        """Give the observers `CLOSING_SECONDS` for what is queued, then stop telling them."""
         if self._tasks:
             drained = asyncio.gather(*(queue.join() for _, queue in self._queues))
-            await asyncio.wait([drained], timeout=seconds)
+            await asyncio.wait([drained], timeout=CLOSING_SECONDS)
             drained.cancel()
             for task in self._tasks:
                 task.cancel()

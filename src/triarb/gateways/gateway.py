@@ -5,8 +5,9 @@ A gateway is an async context manager: it connects on entry and closes all it op
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from decimal import Decimal
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from triarb.clock import Clock
 from triarb.market.fees import FeeSchedule
@@ -107,6 +108,12 @@ class ExchangeGateway(MarketData, Trading, Protocol):
 
     __slots__ = ()
 
+    @property
+    @abstractmethod
+    def mode(self) -> str:
+        """What its orders are: ``"paper"``, ``"replay"``, ``"sandbox"``, ``"live"``, or ``"read-only"``."""
+        ...
+
     @abstractmethod
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -121,4 +128,16 @@ class ExchangeGateway(MarketData, Trading, Protocol):
         /,
     ) -> None:
         """Close all that was opened."""
+        ...
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A simulated account that can go on from the balances of an earlier run."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def restore(self, balances: Mapping[str, Decimal], /) -> None:
+        """Hold exactly `balances` from now on."""
         ...

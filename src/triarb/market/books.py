@@ -40,7 +40,7 @@ def _side(
     for position, pair in enumerate(pairs):
         try:
             price, amount = (_number(value) for value in pair[:2])
-        except (TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise ValueError(f"{symbol} {name}[{position}]: {error}") from None
         if price <= 0 or amount < 0:
             raise ValueError(f"{symbol} {name}[{position}]: {price} x {amount} cannot be")

@@ -9,7 +9,7 @@ import attrs
 
 from triarb.exceptions import UsageError
 from triarb.model import Fee, FeeSide, Market, Provenance
-from triarb.money import BPS, arithmetic, parse_decimal
+from triarb.money import BPS, arithmetic, parse_bps
 
 
 @attrs.frozen
@@ -25,16 +25,13 @@ class FeeSchedule:
     otherwise: Fee | None = None
 
     @classmethod
-    def flat(cls, fee_bps: str | int | Decimal, note: str = "") -> Self:
+    def flat(cls, fee_bps: str | float | Decimal, note: str = "") -> Self:
         """One fee that the user states, in bps of the received asset, for every market.
 
         Raises:
-            UsageError: not a number, a float, or outside -1000 to 1000 bps.
+            UsageError: not a number, or outside -1000 to 1000 bps.
         """
-        try:
-            bps = parse_decimal(fee_bps)
-        except ValueError as error:
-            raise UsageError(f"the fee {error}", hint="give it in bps, such as 7.5") from None
+        bps = parse_bps(fee_bps, "fee_bps")
         if abs(bps) > 1000:
             raise UsageError(f"a fee of {fee_bps} bps is beyond 10 %", hint="10 bps are 0.1 %")
         with arithmetic():

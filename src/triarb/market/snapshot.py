@@ -8,6 +8,7 @@ the snapshot is used), and `markets`: objects with `symbol`, `base`, `quote`, `b
 both are read from their text.
 """
 
+import decimal
 import json
 from collections.abc import Mapping
 from decimal import Decimal
@@ -80,51 +81,55 @@ class Snapshot:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            _refuse(
-                "source.missing", f"there is no file {path}", "name a snapshot file that exists"
-            )
+            refuse("source.missing", f"there is no file {path}", "name a snapshot file that exists")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            _refuse("source.unreadable", f"{path} cannot be read: {reason}", "name a snapshot file")
+            refuse("source.unreadable", f"{path} cannot be read: {reason}", "name a snapshot file")
         try:
-            data = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
-        except (json.JSONDecodeError, ValueError, RecursionError) as error:
-            _refuse("source.not_json", f"{path} is not JSON: {error}", "save the snapshot again")
-        return cls._from_json(data, str(path))
+            data = parse_json(text)
+        except ValueError as error:
+            refuse("source.not_json", f"{path} is not JSON: {error}", "save the snapshot again")
+        return cls.from_json(data, str(path))
 
     @classmethod
-    def _from_json(cls, data: Any, where: str) -> Self:
+    def from_json(cls, data: Any, where: str) -> Self:
+        """A snapshot out of what `parse_json` made of its text; `where` is what errors call that text.
+
+        Raises:
+            SourceError: something in it is missing or makes no sense; names the place.
+        """
         if not isinstance(data, dict) or not isinstance(data.get("markets"), list):
-            _refuse("source.invalid", f'{where} has no list "markets"', _SHAPE)
+            refuse("source.invalid", f'{where} has no list "markets"', _SHAPE)
         try:
             timestamp_ns = parse_iso(data["timestamp"])
         except (KeyError, TypeError, ValueError):
             told = repr(data["timestamp"]) if "timestamp" in data else "missing"
-            _refuse("source.invalid", f'{where}: "timestamp" is {told}', "give it as ISO 8601")
+            refuse("source.invalid", f'{where}: "timestamp" is {told}', "give it as ISO 8601")
         exchange = data.get("exchange")
         if not isinstance(exchange, str) or not exchange:
-            _refuse("source.invalid", f'{where}: "exchange" is missing', "name the exchange")
+            told = repr(exchange) if "exchange" in data else "missing"
+            refuse("source.invalid", f'{where}: "exchange" is {told}', "name the exchange")
         volumes = data.get("volumes", "top")
         if volumes not in ("top", "aggregate"):
-            _refuse(
+            refuse(
                 "source.invalid", f'{where}: "volumes" is {volumes!r}', 'say "top" or "aggregate"'
             )
         markets, quotes, seen = [], [], set()
         for index, entry in enumerate(data["markets"]):
             place = f"{where}: markets[{index}]"
             if not isinstance(entry, dict):
-                _refuse("source.invalid", f"{place} is not an object", _SHAPE)
+                refuse("source.invalid", f"{place} is not an object", _SHAPE)
             for key in _REQUIRED:
                 if key not in entry:
-                    _refuse("source.invalid", f'{place} has no "{key}"', f"add it to {entry!r:.80}")
+                    refuse("source.invalid", f'{place} has no "{key}"', f"add it to {entry!r:.80}")
             place += f" ({entry['symbol']})"
             market, quote = _entry(entry, place, timestamp_ns)
             if market.symbol in seen:
-                _refuse("source.invalid", f"{place} is there twice", "keep one of the two")
+                refuse("source.invalid", f"{place} is there twice", "keep one of the two")
             seen.add(market.symbol)
             markets.append(market)
             quotes.append(quote)
-        source = data.get("source", "")
+        source = data.get("source") or ""
         return cls(
             exchange,
             timestamp_ns,
@@ -146,24 +151,32 @@ class Snapshot:
     ) -> Self:
         """A snapshot of what ccxt's `load_markets` and `fetch_tickers` (or `fetch_bids_asks`) returned.
 
-        Only spot markets are taken; one whose data make no sense is taken as inactive, which refuses it by name.
+        Only spot markets are taken; one whose data make no sense is taken as inactive, so that it is refused and
+        counted, and one that does not even name two assets is left out.
         """
         taken, quotes = [], []
         for symbol, raw in markets.items():
             if not raw.get("spot"):
                 continue
-            market = market_from_ccxt(raw)
+            try:
+                market = market_from_ccxt(raw)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                base, quote = raw.get("base"), raw.get("quote")
+                if not base or not quote or base == quote:
+                    continue
+                market = Market(symbol, base, quote, active=False)
             taken.append(market)
             quotes.append(
-                quote_from_ccxt(symbol, tickers.get(symbol, {}), received_ns=timestamp_ns)
+                quote_from_ccxt(symbol, tickers.get(symbol) or {}, received_ns=timestamp_ns)
             )
         return cls(exchange, timestamp_ns, tuple(taken), tuple(quotes), source="ccxt")
 
     def save(self, path: str | Path) -> None:
         """Write it as a file that `load` reads back equal."""
-        Path(path).write_text(json.dumps(self._to_json(), indent=1) + "\n", encoding="utf-8")
+        Path(path).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
 
-    def _to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
+        """It as an object for a JSON file, numbers as text; times to the microsecond."""
         result: dict[str, Any] = {"exchange": self.exchange, "timestamp": iso(self.timestamp_ns)}
         if self.taker_fee is not None:
             result["taker_fee"] = plain(self.taker_fee)
@@ -178,7 +191,8 @@ class Snapshot:
 _SHAPE = "a snapshot is an object with exchange, timestamp and markets"
 
 
-def _refuse(code: str, message: str, hint: str) -> NoReturn:
+def refuse(code: str, message: str, hint: str) -> NoReturn:
+    """Raise a SourceError that shows no cause beside itself."""
     raise SourceError(message, code=code, hint=hint) from None
 
 
@@ -186,16 +200,35 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}, which is not a JSON number")
 
 
-def _number(entry: Mapping[str, Any], key: str, place: str) -> Decimal | None:
+def parse_json(text: str) -> Any:
+    """What `text` says, its numbers exact.
+
+    Raises:
+        ValueError: it is not JSON, or holds NaN or Infinity, or is nested beyond reason.
+    """
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except decimal.InvalidOperation:
+        raise ValueError("it holds a number that no Decimal can hold") from None
+
+
+def read_number(entry: Mapping[str, Any], key: str, place: str) -> Decimal | None:
+    """The number under `key`, from its text; None where there is none.
+
+    Raises:
+        SourceError: not a number, not finite, or below zero; names `place`.
+    """
     value = entry.get(key)
     if value is None:
         return None
     try:
         number = parse_decimal(value)
     except ValueError as error:
-        _refuse("source.invalid", f'{place}: "{key}" {error}', "give a finite number")
+        refuse("source.invalid", f'{place}: "{key}" {error}', "give a finite number")
     if number < 0:
-        _refuse("source.invalid", f'{place}: "{key}" is {value}, below zero', "correct it")
+        refuse("source.invalid", f'{place}: "{key}" is {value}, below zero', "correct it")
     return number
 
 
@@ -206,9 +239,9 @@ def _fraction(entry: Mapping[str, Any], key: str, place: str) -> Decimal | None:
     try:
         number = parse_decimal(value)
     except ValueError as error:
-        _refuse("source.invalid", f'{place}: "{key}" {error}', "give a fraction, such as 0.001")
+        refuse("source.invalid", f'{place}: "{key}" {error}', "give a fraction, such as 0.001")
     if abs(number) >= Decimal("0.1"):
-        _refuse(
+        refuse(
             "source.invalid",
             f'{place}: "{key}" is {value}, a fee of 10 % or more',
             "fees are fractions: 0.001 is 0.1 %",
@@ -219,31 +252,31 @@ def _fraction(entry: Mapping[str, Any], key: str, place: str) -> Decimal | None:
 def _entry(entry: Mapping[str, Any], place: str, timestamp_ns: int) -> tuple[Market, Quote]:
     for key in ("symbol", "base", "quote"):
         if not isinstance(entry[key], str) or not entry[key]:
-            _refuse("source.invalid", f'{place}: "{key}" is {entry[key]!r}', "give a name")
+            refuse("source.invalid", f'{place}: "{key}" is {entry[key]!r}', "give a name")
     if entry["base"] == entry["quote"]:
-        _refuse("source.invalid", f"{place}: base and quote are both {entry['base']}", "correct it")
+        refuse("source.invalid", f"{place}: base and quote are both {entry['base']}", "correct it")
     active = entry.get("active", True)
     if not isinstance(active, bool):
-        _refuse("source.invalid", f'{place}: "active" is {active!r}', "say true or false")
-    limits = {name: _number(entry, key, place) for key, name in _LIMITS.items()}
+        refuse("source.invalid", f'{place}: "active" is {active!r}', "say true or false")
+    limits = {name: read_number(entry, key, place) for key, name in _LIMITS.items()}
     for key, name, pick in (("minFunds", "min_notional", max), ("maxFunds", "max_notional", min)):
-        told = [n for n in (limits[name], _number(entry, key, place)) if n is not None]
+        told = [n for n in (limits[name], read_number(entry, key, place)) if n is not None]
         limits[name] = pick(told) if told else None
     market = Market(
         entry["symbol"],
         entry["base"],
         entry["quote"],
-        exchange_id=str(entry.get("id", "")),
+        exchange_id=str(entry.get("id") or ""),
         active=active,
         taker=_fraction(entry, "taker", place),
         **{name: number or None for name, number in limits.items()},
     )
     quote = Quote(
         entry["symbol"],
-        _number(entry, "bid", place),
-        _number(entry, "ask", place),
-        _number(entry, "bidVolume", place),
-        _number(entry, "askVolume", place),
+        read_number(entry, "bid", place),
+        read_number(entry, "ask", place),
+        read_number(entry, "bidVolume", place),
+        read_number(entry, "askVolume", place),
         timestamp_ns,
         _moment(entry, place),
     )
@@ -252,12 +285,14 @@ def _entry(entry: Mapping[str, Any], place: str, timestamp_ns: int) -> tuple[Mar
 
 def _moment(entry: Mapping[str, Any], place: str) -> int | None:
     value = entry.get("timestamp")
+    if value is None:
+        return None
     try:
-        if value is None:
-            return None
-        return parse_iso(value) if isinstance(value, str) else int(value) * NS_PER_MS
-    except (TypeError, ValueError, OverflowError):
-        _refuse("source.invalid", f'{place}: "timestamp" is {value!r}', "give ISO 8601 or ms")
+        ns = parse_iso(value) if isinstance(value, str) else int(parse_decimal(value)) * NS_PER_MS
+        iso(ns)  # so that it can be saved again
+    except (ValueError, OverflowError):
+        refuse("source.invalid", f'{place}: "timestamp" is {value!r}', "give ISO 8601 or ms")
+    return ns
 
 
 def _to_entry(market: Market, quote: Quote) -> dict[str, Any]:

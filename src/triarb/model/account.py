@@ -7,6 +7,7 @@ import attrs
 
 from triarb.model.cycle import Plan
 from triarb.model.order import Execution, Fill, Order, SubmissionStatus
+from triarb.money import ZERO, arithmetic
 
 
 @attrs.frozen
@@ -14,12 +15,13 @@ class Balance:
     """An asset on the account: free to spend, and locked in open orders."""
 
     free: Decimal
-    locked: Decimal = Decimal(0)
+    locked: Decimal = ZERO
 
     @property
     def total(self) -> Decimal:
         """Free and locked together."""
-        return self.free + self.locked
+        with arithmetic():
+            return self.free + self.locked
 
 
 @attrs.frozen
@@ -68,7 +70,8 @@ class Portfolio:
 
     def free(self, asset: str) -> Decimal:
         """What may be spent of `asset`: the balance less what is reserved."""
-        return self.balances.get(asset, Decimal(0)) - self.reserved.get(asset, Decimal(0))
+        with arithmetic():
+            return self.balances.get(asset, ZERO) - self.reserved.get(asset, ZERO)
 
 
 @attrs.frozen

@@ -1,13 +1,14 @@
 """What is sent to an exchange, what comes back, and what an execution came to."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import attrs
 
 from triarb.model.cycle import Plan, Refused, TimeInForce
 from triarb.model.market import Side
+from triarb.money import ZERO, arithmetic
 
 
 @attrs.frozen
@@ -62,11 +63,17 @@ class Fill:
 
     def changes(self) -> dict[str, Decimal]:
         """What it does to the balances, by asset: base and quote exchanged, fees taken."""
-        sign = 1 if self.side is Side.BUY else -1
-        result = {self.base: sign * self.amount, self.quote: -sign * self.amount * self.price}
-        for asset, fee in self.fees.items():
-            result[asset] = result.get(asset, Decimal(0)) - fee
-        return result
+        with arithmetic():
+            sign = 1 if self.side is Side.BUY else -1
+            result = {self.base: sign * self.amount, self.quote: -sign * self.amount * self.price}
+            for asset, fee in self.fees.items():
+                result[asset] = result.get(asset, ZERO) - fee
+            return result
+
+
+def _amount(fills: Iterable[Fill]) -> Decimal:
+    with arithmetic():
+        return sum((fill.amount for fill in fills), ZERO)
 
 
 @attrs.frozen
@@ -158,7 +165,7 @@ class LegResult:
     @property
     def filled(self) -> Decimal:
         """Base units filled."""
-        return sum((fill.amount for fill in self.fills), Decimal(0))
+        return _amount(self.fills)
 
 
 @attrs.frozen
@@ -185,7 +192,7 @@ class Execution:
     @property
     def result(self) -> Decimal:
         """What it brought or cost in the start asset; residues at nothing."""
-        return self.changes.get(self.plan.start, Decimal(0))
+        return self.changes.get(self.plan.start, ZERO)
 
     @property
     def residues(self) -> dict[str, Decimal]:

@@ -79,23 +79,20 @@ def take(leg: Leg, levels: Sequence[Level], amount: Decimal) -> _Taken | None:
 
 
 def affordable(leg: Leg, levels: Sequence[Level], budget: Decimal) -> Decimal | None:
-    """The largest amount, a multiple of the step, that `budget` of the given asset pays for through `levels`.
+    """The largest amount, a multiple of the step, whose order `budget` of the given asset pays for at its limit price.
 
+    Its limit is the worst price that it needs of `levels`: what an exchange locks for it, and what it may spend.
     None where `budget` pays for more than they hold.
     """
-    left, amount = Fraction(budget), Fraction(0)
+    step = Fraction(step_of(leg.market))
+    held = Fraction(0)  # by the levels before
     for level in levels:
-        unit = Fraction(unit_given(leg.side, level.price, leg.fee))
-        part = min(left / unit, Fraction(level.amount))
-        amount += part
-        left -= part * unit
-        if not left:
-            break
-    if left:
-        return None
-    with arithmetic():
-        step = step_of(leg.market)
-        return Decimal(amount // Fraction(step)) * step
+        pays = Fraction(budget) / Fraction(unit_given(leg.side, level.price, leg.fee))
+        if pays <= held + Fraction(level.amount):
+            with arithmetic():
+                return Decimal(max(held, pays) // step) * step_of(leg.market)
+        held += Fraction(level.amount)
+    return None
 
 
 def planned(
@@ -110,7 +107,11 @@ def planned(
     """
     taken = take(leg, levels, amount)
     if taken is None:
-        return Refused("cycle.no_depth", f"{leg.market.symbol} does not show {plain(amount)}")
+        return Refused(
+            "cycle.no_depth",
+            f"{leg.market.symbol} does not show {plain(amount)} {leg.market.base}",
+            {"symbol": leg.market.symbol, "amount": amount},
+        )
     refusal = allowed(leg.market, taken.worst_price, amount)
     if refusal is not None:
         return refusal

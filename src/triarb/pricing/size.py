@@ -1,5 +1,7 @@
 """What a size earns, and which size earns most: exact, in whole steps of every market."""
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -20,8 +22,11 @@ from triarb.pricing.legs import (
     unit_received,
 )
 
-BUDGET: Final = 200_000
-"""How many sizes `most_profitable` looks at before it settles for the best so far."""
+BUDGET: Final = 100_000
+"""How many sizes `most_profitable` looks at before it settles for the best so far: a tenth of a second.
+
+Only an edge of less than about a thousandth of a bps can need so many.
+"""
 
 
 @attrs.frozen
@@ -48,7 +53,8 @@ class Priced:
 def profit_at(opportunity: Opportunity, amount: Decimal) -> Priced | Refused:
     """What a start with at most `amount` of the start asset comes to through the whole depth of its books.
 
-    Each leg trades the largest multiple of its step that the leg before it pays for.
+    Each leg trades the largest multiple of its step that the leg before it pays for at the limit price it then needs:
+    an exchange locks that much, and `SequentialExecutor` sizes by it.
 
     Refused: ``cycle.no_depth``, ``cycle.below_minimum``, ``cycle.above_maximum``, ``market.off_tick``.
     """
@@ -89,21 +95,13 @@ def best_size(
 
     A leg of k steps needs ``ceil`` of a multiple of k from the leg before it and pays for ``floor`` of one after it,
     so the profit is a sawtooth under a straight line through zero. The legs' amounts are enumerated by the leg whose
-    step is worth most, from the largest down, and the line tells where no smaller one can be better: exact.
+    step is worth most, from the largest down, and the line tells where no smaller one can be better: exact. Left out
+    are sizes so large that the legs after it cannot take more, and so small that the legs before it cannot spend less.
     """
     lattice = _Lattice.of(cycle, books, max_amount)
     if isinstance(lattice, Refused):
         return lattice
-    best, best_profit = None, Fraction(0)
-    floor = lattice.low
-    for count in range(lattice.high, max(lattice.high - BUDGET, 0), -1):
-        if count < floor:
-            break
-        steps = lattice.through(count)
-        profit = lattice.profit(steps)
-        if profit > best_profit:
-            best, best_profit = steps, profit
-            floor = max(floor, profit // lattice.slope)
+    best = lattice.best()
     if best is None:
         return Refused(
             "cycle.no_profit_after_rounding",
@@ -111,9 +109,9 @@ def best_size(
             {"cycle": cycle.id, "start": cycle.start},
         )
     legs = []
-    for leg, whole in zip(cycle.legs, best, strict=True):
+    for leg, steps in zip(cycle.legs, best, strict=True):
         levels = books[leg.market.symbol].against(leg.side)[:1]
-        result = planned(leg, levels, whole * step_of(leg.market))
+        result = planned(leg, levels, steps * step_of(leg.market))
         if isinstance(result, Refused):
             return result
         legs.append(result)
@@ -121,82 +119,123 @@ def best_size(
 
 
 @attrs.frozen
-class _Lattice:
-    """The whole-step amounts of a cycle at the top of its books.
+class _Steps:
+    """One leg at the top of its book, counted in steps of its market.
 
     Attributes:
-        pays: by leg but the last: steps of the next leg that one step of this leg pays for.
-        least: by leg, in steps.
-        most: by leg, in steps.
-        value_in: what one step of leg 1 spends, in the start asset.
-        value_out: what one step of the last leg brings.
-        pivot: the leg that is enumerated.
-        low: the fewest steps of it.
-        high: the most steps of it.
-        slope: what one step of it earns if nothing is rounded.
+        given: what one step spends.
+        received: what one step brings.
+        least: the fewest that its market takes.
+        most: the most that its market takes and its book shows.
     """
 
-    pays: tuple[Fraction, ...]
+    given: Fraction
+    received: Fraction
+    least: int
+    most: int
+
+    @classmethod
+    def of(cls, leg: Leg, book: OrderBook) -> "_Steps | Refused":
+        refusal = off_tick(leg.market, leg.price)
+        if refusal is not None:
+            return refusal
+        step = Fraction(step_of(leg.market))
+        levels = book.against(leg.side)
+        shown = Fraction(levels[0].amount) if levels else Fraction(0)
+        largest = most_amount(leg.market, leg.price)
+        least = int(Fraction(least_amount(leg.market, leg.price)) / step)
+        most = (shown if largest is None else min(shown, Fraction(largest))) // step
+        if most < least:
+            return _no_room(leg, shown, largest)
+        return cls(
+            step * Fraction(unit_given(leg.side, leg.price, leg.fee)),
+            step * Fraction(unit_received(leg.side, leg.price, leg.fee)),
+            least,
+            most,
+        )
+
+
+@attrs.frozen
+class _Lattice:
+    """The whole-step amounts of a cycle at the top of its books, in whole numbers.
+
+    Attributes:
+        pays: by leg but the last, as a ratio: steps of the next leg that one step of this leg pays for.
+        least: by leg, in steps.
+        most: by leg, in steps.
+        value_in: what one step of leg 1 spends, in some fraction of the start asset.
+        value_out: what one step of the last leg brings, in the same fraction.
+        slope: what one step of the pivot earns if nothing is rounded, in the same fraction.
+        pivot: the leg that is enumerated.
+        low: the fewest steps of it that can be best.
+        high: the most.
+    """
+
+    pays: tuple[tuple[int, int], ...]
     least: tuple[int, ...]
     most: tuple[int, ...]
-    value_in: Fraction
-    value_out: Fraction
+    value_in: int
+    value_out: int
+    slope: Fraction
     pivot: int
     low: int
     high: int
-    slope: Fraction
 
     @classmethod
     def of(
         cls, cycle: Cycle, books: Mapping[str, OrderBook], max_amount: Decimal | None
     ) -> "_Lattice | Refused":
-        given: list[Fraction] = []
-        received: list[Fraction] = []
-        least: list[int] = []
-        most: list[int] = []
+        legs: list[_Steps] = []
         for leg in cycle.legs:
-            levels = books[leg.market.symbol].against(leg.side)
-            refusal = off_tick(leg.market, leg.price)
-            if refusal is not None:
-                return refusal
-            step = Fraction(step_of(leg.market))
-            given.append(step * Fraction(unit_given(leg.side, leg.price, leg.fee)))
-            received.append(step * Fraction(unit_received(leg.side, leg.price, leg.fee)))
-            largest = most_amount(leg.market, leg.price)
-            shown = Fraction(levels[0].amount) if levels else Fraction(0)
-            least.append(int(Fraction(least_amount(leg.market, leg.price)) / step))
-            most.append(min(shown, shown if largest is None else Fraction(largest)) // step)
-            if most[-1] < least[-1]:
-                return _no_room(leg, shown, largest)
-        if max_amount is not None:
-            most[0] = min(most[0], Fraction(max_amount) // given[0])
-        pays = tuple(r / g for r, g in zip(received, given[1:], strict=False))
-        values = [given[0]]  # what a step of each leg is worth in the start asset
-        for rate in pays:
-            values.append(values[-1] / rate)
+            steps = _Steps.of(leg, books[leg.market.symbol])
+            if isinstance(steps, Refused):
+                return steps
+            legs.append(steps)
+        value_in, value_out = legs[0].given, legs[-1].received
+        ratios = [one.received / other.given for one, other in itertools.pairwise(legs)]
+        values = [value_in]  # what a step of each leg is worth in the start asset
+        for ratio in ratios:
+            values.append(values[-1] / ratio)
         pivot = max(range(len(values)), key=values.__getitem__)
-        per_pivot_step = Fraction(1)
-        for rate in pays[pivot:]:
-            per_pivot_step *= rate
-        slope = per_pivot_step * received[-1] - values[pivot]
+        slope = math.prod(ratios[pivot:]) * value_out - values[pivot]
         if slope <= 0:
             return _unprofitable(cycle)
-        high = most[0]
-        reachable = high >= least[0]
-        for i in range(1, pivot + 1):
-            high = min(most[i], high * pays[i - 1].numerator // pays[i - 1].denominator)
-            reachable = reachable and high >= least[i]
-        low = least[-1]
-        for i in range(len(pays) - 1, pivot - 1, -1):
-            reachable = reachable and low <= most[i + 1]
-            low = max(least[i], _ceil(low, pays[i]))
-        if not reachable or high < low:
+        pays = tuple((ratio.numerator, ratio.denominator) for ratio in ratios)
+        least, most = [steps.least for steps in legs], [steps.most for steps in legs]
+        if max_amount is not None:
+            most[0] = min(most[0], Fraction(max_amount) // value_in)
+        bounds = _pivot_bounds(pays, least, most, pivot)
+        if bounds is None:
             return Refused(
                 "cycle.below_minimum",
                 f"no size of {cycle.id} from {cycle.start} keeps the minimums of all its markets",
                 {"cycle": cycle.id, "start": cycle.start},
             )
-        return cls(pays, tuple(least), tuple(most), given[0], received[-1], pivot, low, high, slope)
+        scale = math.lcm(value_in.denominator, value_out.denominator)
+        return cls(
+            pays,
+            tuple(least),
+            tuple(most),
+            int(value_in * scale),
+            int(value_out * scale),
+            slope * scale,
+            pivot,
+            *bounds,
+        )
+
+    def best(self) -> list[int] | None:
+        """The steps of every leg at the size of most profit, of equals the largest; None where none profits."""
+        best, best_profit = None, 0
+        low = self.low
+        for count in range(self.high, max(self.high - BUDGET, 0), -1):
+            if count < low:
+                break
+            steps = self.through(count)
+            profit = steps[-1] * self.value_out - steps[0] * self.value_in
+            if profit > best_profit:
+                best, best_profit = steps, profit
+                low = max(low, profit // self.slope)
+        return best
 
     def through(self, count: int) -> list[int]:
         """The steps of every leg with `count` at the pivot: as few as possible before it, as many as possible after."""
@@ -205,18 +244,41 @@ class _Lattice:
         for i in range(self.pivot - 1, -1, -1):
             steps[i] = max(self.least[i], _ceil(steps[i + 1], self.pays[i]))
         for i in range(self.pivot + 1, len(steps)):
-            rate = self.pays[i - 1]
-            steps[i] = min(self.most[i], steps[i - 1] * rate.numerator // rate.denominator)
+            steps[i] = min(self.most[i], _floor(steps[i - 1], self.pays[i - 1]))
         return steps
 
-    def profit(self, steps: Sequence[int]) -> Fraction:
-        """What the last leg brings minus what the first spends."""
-        return steps[-1] * self.value_out - steps[0] * self.value_in
+
+def _pivot_bounds(
+    pays: Sequence[tuple[int, int]], least: Sequence[int], most: Sequence[int], pivot: int
+) -> tuple[int, int] | None:
+    """The fewest and the most steps of the pivot that can be best; None where none keep all of `least` and `most`."""
+    # Legs before it: they pay for `high` at most, and for fewer than `spare` they spend no less.
+    high, spare = most[0], least[0]
+    possible = high >= least[0]
+    for i in range(1, pivot + 1):
+        high = min(most[i], _floor(high, pays[i - 1]))
+        spare = max(least[i], _floor(spare, pays[i - 1]))
+        possible = possible and high >= least[i]
+    # Legs after it: they need `low` at least, and of more than `useful` they bring no more.
+    low, useful = least[-1], most[-1]
+    for i in range(len(pays) - 1, pivot - 1, -1):
+        possible = possible and low <= most[i + 1]
+        low = max(least[i], _ceil(low, pays[i]))
+        useful = min(most[i], _ceil(useful, pays[i]))
+    if not possible or high < low:
+        return None
+    high = min(high, max(low, useful))
+    return max(low, min(high, spare)), high
 
 
-def _ceil(steps: int, rate: Fraction) -> int:
-    """How many steps pay for `steps` of the next leg."""
-    return -(-steps * rate.denominator // rate.numerator)
+def _floor(steps: int, pays: tuple[int, int]) -> int:
+    """How many steps of the next leg they pay for."""
+    return steps * pays[0] // pays[1]
+
+
+def _ceil(steps: int, pays: tuple[int, int]) -> int:
+    """How many steps of the leg before pay for them."""
+    return -(-steps * pays[1] // pays[0])
 
 
 def _no_room(leg: Leg, shown: Fraction, largest: Decimal | None) -> Refused:

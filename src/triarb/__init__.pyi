@@ -1,0 +1,120 @@
+# The public names, one home each; read by type checkers, and by `__init__.py` when a name is first used.
+
+from .clock import (
+    Clock as Clock,
+    ManualClock as ManualClock,
+    SystemClock as SystemClock,
+)
+from .engine import (
+    Engine as Engine,
+)
+from .exceptions import (
+    GatewayError as GatewayError,
+    GatewayUnavailable as GatewayUnavailable,
+    LedgerError as LedgerError,
+    MalformedAnswer as MalformedAnswer,
+    PolicyViolation as PolicyViolation,
+    SourceError as SourceError,
+    TradingRefused as TradingRefused,
+    TriarbError as TriarbError,
+    UsageError as UsageError,
+)
+from .execution import (
+    ExecutionContext as ExecutionContext,
+    Executor as Executor,
+    SequentialExecutor as SequentialExecutor,
+)
+from .finders import (
+    BoundedCycleFinder as BoundedCycleFinder,
+    CycleFinder as CycleFinder,
+)
+from .finders.reference import (
+    NetworkxCycleFinder as NetworkxCycleFinder,
+)
+from .gateways.ccxt import (
+    CcxtGateway as CcxtGateway,
+    Credentials as Credentials,
+)
+from .gateways.gateway import (
+    ExchangeGateway as ExchangeGateway,
+    MarketData as MarketData,
+    Trading as Trading,
+)
+from .gateways.paper import (
+    PaperGateway as PaperGateway,
+)
+from .gateways.replay import (
+    ReplayGateway as ReplayGateway,
+)
+from .ledger import (
+    Ledger as Ledger,
+    SqlLedger as SqlLedger,
+)
+from .market import (
+    FeeSchedule as FeeSchedule,
+    RateTable as RateTable,
+    RateView as RateView,
+    Snapshot as Snapshot,
+)
+from .market.generator import (
+    GeneratedExchange as GeneratedExchange,
+)
+from .market.graph import (
+    market_graph as market_graph,
+)
+from .market.tape import (
+    Tape as Tape,
+)
+from .model import (
+    Approved as Approved,
+    Balance as Balance,
+    Cycle as Cycle,
+    Execution as Execution,
+    Fee as Fee,
+    Fill as Fill,
+    Leg as Leg,
+    Market as Market,
+    Opportunity as Opportunity,
+    Order as Order,
+    OrderBook as OrderBook,
+    OrderState as OrderState,
+    Outcome as Outcome,
+    Plan as Plan,
+    PlannedLeg as PlannedLeg,
+    Portfolio as Portfolio,
+    Quote as Quote,
+    Refused as Refused,
+    Side as Side,
+    Submission as Submission,
+    Withdrawn as Withdrawn,
+)
+from .money import (
+    Money as Money,
+)
+from .pipeline import (
+    decide as decide,
+    nominate as nominate,
+)
+from .pricing import (
+    confirm as confirm,
+    make_plan as make_plan,
+    most_profitable as most_profitable,
+    profit_at as profit_at,
+)
+from .report import (
+    Report as Report,
+)
+from .risk import (
+    AllOf as AllOf,
+    RiskLimits as RiskLimits,
+    RiskPolicy as RiskPolicy,
+)
+from .scanning import (
+    ScanResult as ScanResult,
+    scan as scan,
+)
+from .sizing import (
+    FixedSizer as FixedSizer,
+    Sizer as Sizer,
+    TopOfBookSizer as TopOfBookSizer,
+)

@@ -1,0 +1,147 @@
+"""Criteria: what a finder is asked for, and the exact decision on what its floats nominated.
+
+Both finders share it, so that they can differ in nothing but the search.
+"""
+
+import functools
+import math
+import operator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+import attrs
+
+from triarb.exceptions import UsageError
+from triarb.market.rates import RateTable
+from triarb.model import Cycle
+from triarb.money import parse_decimal
+
+MIN_LEGS = 2
+MAX_LEGS = 8
+MAX_LEGS_BELOW_ZERO = 5
+"""Below 0 bps nearly every cycle counts, and of six legs there are too many."""
+
+LOOSENED = 1e-9
+"""How far below the threshold a finder's floats still nominate, relative to it."""
+
+TRUSTED = 1e-12
+"""How far apart two float products must be, relative to each other, for their order to be the exact one.
+
+A float rate is the exact one after at most five roundings of 2**-53, some of them up to a hundredfold where the fee is
+subtracted from one (for fees up to 99 %), and a product of eight rates adds seven more: together below 1e-13. Prices
+are within 10**±30 (see `triarb.money`), so that no product of eight leaves the range of a float64.
+"""
+
+
+def _legs(min_legs: int, max_legs: int) -> None:
+    if not MIN_LEGS <= min_legs <= max_legs <= MAX_LEGS:
+        raise UsageError(
+            f"a cycle cannot have {min_legs} to {max_legs} legs",
+            hint=f"{MIN_LEGS} <= min_legs <= max_legs <= {MAX_LEGS}",
+        )
+
+
+def _bps(value: str | int | Decimal) -> Decimal:
+    try:
+        return parse_decimal(value)
+    except ValueError as error:
+        raise UsageError(f"min_edge_bps {error}", hint="give it in bps, such as 7.5") from None
+
+
+def _names(value: Collection[str]) -> frozenset[str]:
+    if isinstance(value, str):
+        raise UsageError(f"start is the text {value!r}", hint=f"give a collection: [{value!r}]")
+    return frozenset(value)
+
+
+@attrs.frozen(kw_only=True)
+class Criteria:
+    """Which cycles are asked for.
+
+    Attributes:
+        min_legs: the fewest legs, at least 2.
+        max_legs: the most legs, at most 8.
+        min_edge_bps: the exact net rate must be strictly above one plus this; -10000 or less is no threshold.
+        start: assets of which a cycle must have at least one; empty for no such wish.
+
+    Raises:
+        UsageError: legs out of range; a number that is none; below 0 bps with more than 5 legs; a text as `start`.
+    """
+
+    min_legs: int
+    max_legs: int
+    min_edge_bps: Decimal = attrs.field(converter=_bps)
+    start: frozenset[str] = attrs.field(converter=_names)
+
+    def __attrs_post_init__(self) -> None:
+        _legs(self.min_legs, self.max_legs)
+        if self.min_edge_bps < 0 and self.max_legs > MAX_LEGS_BELOW_ZERO:
+            raise UsageError(
+                f"below 0 bps ({self.min_edge_bps}) nearly all cycles of {self.max_legs} legs count",
+                hint=f"ask for at most {MAX_LEGS_BELOW_ZERO} legs, or for 0 bps or more",
+            )
+
+    @property
+    def threshold(self) -> Fraction:
+        """What the exact net rate must exceed; never below zero, where it holds nothing back."""
+        return max(Fraction(0), 1 + Fraction(self.min_edge_bps) / 10_000)
+
+    @property
+    def nominating(self) -> float:
+        """What a float product must exceed to be nominated."""
+        return float(self.threshold) * (1 - LOOSENED)
+
+    def decide(
+        self, rates: RateTable, nominated: Iterable[tuple[float, Sequence[int]]]
+    ) -> list[Cycle]:
+        """The cycles of `nominated` that are above the threshold, the best exact rate first, ties by id.
+
+        Args:
+            rates: the table that they were found in.
+            nominated: float products with the edges, in order, that they are products of; each cycle once.
+        """
+        leg = functools.cache(rates.leg)
+        net_ratio = functools.cache(lambda edge: leg(edge).net_ratio)
+
+        def exact(edges: Sequence[int]) -> Fraction:
+            return math.prod(map(net_ratio, edges), start=Fraction(1))
+
+        threshold = self.threshold
+        certain = float(threshold) * (1 + LOOSENED)  # beyond any rounding (see TRUSTED): exact too
+        chosen = []
+        for product, edges in nominated:
+            if len(edges) == 2 and leg(edges[0]).market == leg(edges[1]).market:
+                continue  # there and back on one market is no cycle, even where a rebate pays for it
+            if product > certain or exact(edges) > threshold:
+                chosen.append((product, _from_smallest(edges, rates.tails)))
+        chosen.sort(key=operator.itemgetter(0), reverse=True)
+
+        cycles: list[Cycle] = []
+        for run in _near_ties(chosen):
+            tied = [(edges, Cycle(tuple(map(leg, edges)))) for edges in run]
+            if len(tied) > 1:
+                tied.sort(key=lambda entry: (-exact(entry[0]), entry[1].id))
+            cycles.extend(cycle for _, cycle in tied)
+        return cycles
+
+
+def _from_smallest(edges: Sequence[int], tails: Sequence[int]) -> Sequence[int]:
+    """`edges` begun at the asset of the smallest number, which is the one of the smallest name."""
+    given = [tails[edge] for edge in edges]
+    first = given.index(min(given))
+    return [*edges[first:], *edges[:first]]
+
+
+def _near_ties(chosen: list[tuple[float, Sequence[int]]]) -> Iterator[list[Sequence[int]]]:
+    """The edges of `chosen`, which is sorted by falling product, in runs that the floats cannot order."""
+    run: list[Sequence[int]] = []
+    last = math.inf
+    for product, edges in chosen:
+        if run and product < last * (1 - TRUSTED):
+            yield run
+            run = []
+        run.append(edges)
+        last = product
+    if run:
+        yield run

@@ -1,0 +1,161 @@
+"""What an exchange takes, as far as it or ccxt tells. Each fee says in its note where its numbers come from."""
+
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from triarb.exceptions import GatewayError, GatewayUnavailable, SourceError
+from triarb.gateways.ccxt.instances import exchange_class
+from triarb.gateways.ccxt.line import NONSENSE, Line
+from triarb.gateways.ccxt.sandboxes import in_sandbox
+from triarb.market.unified import exact
+from triarb.model import Fee, FeeSide, Provenance
+from triarb.money import ZERO, arithmetic
+
+MAX_QUESTIONS: Final = 50
+"""For how many markets an exchange that tells of one at a time is asked."""
+
+_FEE_SIDES = {"get": FeeSide.RECEIVED, "give": FeeSide.GIVEN, "quote": FeeSide.QUOTE}
+
+# Where ccxt leaves its `feeSide` unset. Of these, only the exchange's own fills are proof. okx, kucoin, mexc, bitget: taken from
+# what is received, by their help pages. kraken: AddOrder's oflags `fcib` (default when selling) and `fciq` (default when
+# buying) mean what is given; its other pages say received, and given asks for more funds. upbit: a bid's fee on top, in
+# quote; an ask's off its proceeds.
+_UNTOLD_SIDES = {
+    "okx": FeeSide.RECEIVED,
+    "myokx": FeeSide.RECEIVED,
+    "okxus": FeeSide.RECEIVED,
+    "kucoin": FeeSide.RECEIVED,
+    "mexc": FeeSide.RECEIVED,
+    "bitget": FeeSide.RECEIVED,
+    "kraken": FeeSide.GIVEN,
+    "upbit": FeeSide.QUOTE,
+}
+
+_COMMISSIONS = ("standardCommission", "specialCommission", "taxCommission")
+_BEYOND_REASON = Decimal("0.1")
+
+
+def published_taker_fee(exchange: str) -> Fee | None:
+    """What ccxt's table says that a new customer of `exchange` pays as a taker on spot; None where it does not say.
+
+    A rate of 10 % or more is a slip in that table (weex), and a list of tiers is no rate (p2b): neither is told.
+    """
+    try:
+        instance = exchange_class(exchange)()
+    except SourceError:
+        return None
+    table = instance.fees.get("trading") or {}
+    return _scheduled(exchange, table.get("taker"), table.get("feeSide"))
+
+
+def scheduled_fees(exchange: Any, symbols: Iterable[str], why: str = "") -> dict[str, Fee]:
+    """What ccxt's tables say of `symbols`, without those that they do not tell of."""
+    result = {}
+    for symbol in symbols:
+        market = exchange.markets[symbol]
+        fee = _scheduled(exchange.id, market.get("taker"), market.get("feeSide"), why)
+        if fee is not None:
+            result[symbol] = fee
+    return result
+
+
+async def account_fees(line: Line, symbols: Collection[str] | None) -> tuple[dict[str, Fee], str]:
+    """What the exchange says that this account pays, and, where it does not say, why not.
+
+    One request tells of all markets where there is such a thing. Where there is not, the markets are asked for one by
+    one, if they are named and at most `MAX_QUESTIONS`.
+
+    Args:
+        line: to the trading instance, its markets loaded.
+        symbols: those that are wanted; None is all.
+
+    Raises:
+        GatewayUnavailable: no answer.
+    """
+    exchange = line.instance
+    is_binance = exchange.id == "binance"
+    single = is_binance or exchange.has.get("fetchTradingFee") is True
+    # Binance's one request for all (sapi) knows neither taxes nor special rates, and its testnet has no sapi.
+    at_once = exchange.has.get("fetchTradingFees") is True
+    try:
+        named = symbols is not None and len(symbols) <= MAX_QUESTIONS
+        if symbols is not None and named and single and (is_binance or not at_once):
+            return {symbol: await _one(line, symbol) for symbol in symbols}, ""
+        if at_once and not (is_binance and in_sandbox(exchange)):
+            told = await line.ask("its fees", "fetch_trading_fees")
+            return _from_table(exchange, told, symbols), ""
+    except GatewayUnavailable:
+        raise
+    except GatewayError as error:
+        return {}, f"the account's own could not be read: {error.code}"
+    except NONSENSE as error:
+        return {}, f"the account's own made no sense: {error!r}"
+    if single:
+        return {}, f"name at most {MAX_QUESTIONS} markets to have the account's own"
+    return {}, "the exchange does not tell the account's own"
+
+
+async def _one(line: Line, symbol: str) -> Fee:
+    exchange, what = line.instance, f"its fee for {symbol}"
+    if exchange.id != "binance":
+        told = await line.ask(what, "fetch_trading_fee", symbol)
+        return _of_account(exchange, symbol, _rate(told.get("taker")))
+    request = {"symbol": exchange.markets[symbol]["id"]}
+    told = await line.ask(what, "private_get_account_commission", request)
+    with arithmetic():
+        parts = [{k: _rate(v) for k, v in told[name].items()} for name in _COMMISSIONS]
+        rate = sum((p["taker"] + max(p["buyer"], p["seller"]) for p in parts), ZERO)
+    discount = told.get("discount") or {}
+    paid_in = discount.get("enabledForAccount") and discount.get("enabledForSymbol")
+    note = f"less where paid in {discount.get('discountAsset')}" if paid_in else ""
+    return _of_account(exchange, symbol, rate, note)
+
+
+def _from_table(
+    exchange: Any, told: Mapping[str, Any], symbols: Collection[str] | None
+) -> dict[str, Fee]:
+    wanted = exchange.markets if symbols is None else symbols
+    rates = {s: told[s].get("taker") for s in wanted if s in told}
+    return {s: _of_account(exchange, s, _rate(r)) for s, r in rates.items() if r is not None}
+
+
+def _rate(value: Any) -> Decimal:
+    rate = exact(value)
+    if rate is None:
+        raise ValueError("a fee is not told")
+    return rate
+
+
+def _of_account(exchange: Any, symbol: str, rate: Decimal, note: str = "") -> Fee:
+    charged_in, unproven = _charged_in(exchange.id, exchange.markets[symbol].get("feeSide"))
+    notes = [text for text in (note, unproven) if text]
+    return Fee(rate, Provenance.ACCOUNT, charged_in, "; ".join(notes))
+
+
+def _scheduled(exchange: str, taker: Any, fee_side: str | None, why: str = "") -> Fee | None:
+    import ccxt.async_support as ccxt  # noqa: PLC0415 - slow to import
+
+    if taker is None or isinstance(taker, list | dict):
+        return None
+    try:
+        rate = exact(taker)
+    except ValueError:
+        return None
+    if rate is None or abs(rate) >= _BEYOND_REASON:
+        return None
+    charged_in, unproven = _charged_in(exchange, fee_side)
+    notes = (f"ccxt {ccxt.__version__}'s table", unproven, why)
+    return Fee(rate, Provenance.SCHEDULE, charged_in, "; ".join(text for text in notes if text))
+
+
+def _charged_in(exchange: str, fee_side: str | None) -> tuple[FeeSide, str]:
+    """The asset that a fee is taken in, and a warning where nobody who knows has said so.
+
+    Where nothing is known it is the quote asset, as in ccxt's own `calculate_fee`.
+    """
+    told = _FEE_SIDES.get(fee_side or "")
+    if told is not None:
+        return told, ""
+    side = _UNTOLD_SIDES.get(exchange, FeeSide.QUOTE)
+    return side, f"charged in the asset {side}: unverified"

@@ -1,0 +1,255 @@
+"""The ledger's arithmetic: what each event does to what we hold. Pure; live and read back, the same events give the same.
+
+Nothing in a state ever changes: an event makes the next one, and whoever holds the old one keeps it as it was.
+"""
+
+import decimal
+import itertools
+import statistics
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from triarb.clock import NS_PER_MS, utc_day
+from triarb.exceptions import LedgerError
+from triarb.model import (
+    BalancesSet,
+    EpochStarted,
+    Execution,
+    ExecutionEnded,
+    ExecutionStarted,
+    Filled,
+    Halted,
+    Health,
+    LedgerEvent,
+    Outcome,
+    Portfolio,
+    Resumed,
+)
+from triarb.money import ZERO, arithmetic
+
+RECENT: Final = 50
+"""How many executions `Portfolio.recent` keeps, and its health is judged by."""
+
+_Key = TypeVar("_Key")
+_NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
+_EMPTY: Final = Portfolio(balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE)
+
+
+@attrs.frozen
+class State:
+    """Where the accounts stand after an event.
+
+    Attributes:
+        reservations: asset and amount by the number of the open or stuck execution that has it.
+        epoch: that of the engine that came last; None before the first.
+    """
+
+    portfolio: Portfolio = _EMPTY
+    reservations: Mapping[int, tuple[str, Decimal]] = _NONE
+    epoch: str | None = None
+
+
+@attrs.frozen
+class Posting:
+    """One line of double entry; an event's amounts of each asset sum to zero over the accounts.
+
+    Attributes:
+        account: ``trading`` is what we hold; ``market``, ``fees`` and ``world`` are who it came from or went to.
+    """
+
+    account: str
+    asset: str
+    amount: Decimal
+
+
+@attrs.frozen
+class Step:
+    """What an event comes to, before it is taken: the state after it, and its postings."""
+
+    event: LedgerEvent
+    state: State
+    postings: tuple[Posting, ...]
+
+
+class Accounts:
+    """Applies events one after the other.
+
+    Attributes:
+        state: where they stand.
+    """
+
+    __slots__ = ("_trades", "state")
+
+    def __init__(self) -> None:
+        self.state = State()
+        self._trades: set[tuple[str, str]] = set()
+
+    def step(self, event: LedgerEvent) -> Step:
+        """What `event` comes to; takes nothing in. A fill seen before comes to nothing.
+
+        Raises:
+            LedgerError: it contradicts the events before it (``ledger.contradiction``), or its sums would round
+                (``ledger.inexact``).
+        """
+        if isinstance(event, Filled) and _trade(event) in self._trades:
+            return Step(event, self.state, ())
+        try:
+            with arithmetic() as context:
+                context.traps[decimal.Inexact] = True
+                return Step(event, _after(self.state, event), _postings(event))
+        except (ArithmeticError, ValueError):
+            raise LedgerError(
+                f"a number of {event} is beyond what can be booked exactly", code="ledger.inexact"
+            ) from None
+
+    def take(self, step: Step) -> None:
+        """Take in what `step` made of an event."""
+        if isinstance(step.event, Filled):
+            self._trades.add(_trade(step.event))
+        self.state = step.state
+
+    def apply(self, event: LedgerEvent) -> None:
+        """Take `event` in, or nothing of it.
+
+        Raises:
+            LedgerError: as `step`.
+        """
+        self.take(self.step(event))
+
+
+def _trade(event: Filled) -> tuple[str, str]:
+    return event.fill.symbol, event.fill.trade_id
+
+
+def _after(state: State, event: LedgerEvent) -> State:
+    portfolio = state.portfolio
+    match event:
+        case Filled():
+            balances = _added(portfolio.balances, event.fill.changes())
+            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
+        case BalancesSet():
+            balances = _added(portfolio.balances, event.changes)
+            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
+        case ExecutionStarted():
+            return _started(state, event)
+        case ExecutionEnded():
+            return _ended(state, event.execution)
+        case Halted():
+            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
+        case Resumed():
+            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=None))
+        case EpochStarted():
+            return attrs.evolve(state, epoch=event.epoch)
+        case _:
+            return state
+
+
+def _started(state: State, event: ExecutionStarted) -> State:
+    portfolio = state.portfolio
+    if event.number != portfolio.started + 1:
+        raise LedgerError(
+            f"execution {event.number} cannot start: {portfolio.started} have started so far",
+            code="ledger.contradiction",
+            hint="numbers count from 1",
+        )
+    held = (event.plan.start, event.plan.at_stake)
+    reservations = MappingProxyType({**state.reservations, event.number: held})
+    portfolio = attrs.evolve(
+        portfolio,
+        started=event.number,
+        open=(*portfolio.open, event.number),
+        reserved=_reserved(reservations),
+    )
+    return attrs.evolve(state, portfolio=portfolio, reservations=reservations)
+
+
+def _ended(state: State, execution: Execution) -> State:
+    """Book what it brought on the day that it ended, and release what it held.
+
+    One that is stuck keeps its reservation and is not booked: what its order may still spend must not be spent twice.
+    Once it is known what became of the order, it ends a second time, and then it counts.
+    """
+    portfolio, number = state.portfolio, execution.number
+    if number not in state.reservations:
+        raise LedgerError(
+            f"execution {number} cannot end: it is not running", code="ledger.contradiction"
+        )
+    still_open = tuple(other for other in portfolio.open if other != number)
+    stuck = tuple(other for other in portfolio.stuck if other != number)
+    if execution.outcome is Outcome.STUCK:
+        portfolio = attrs.evolve(portfolio, open=still_open, stuck=(*stuck, number))
+        return attrs.evolve(state, portfolio=portfolio)
+    reservations = MappingProxyType({n: h for n, h in state.reservations.items() if n != number})
+    day = utc_day(execution.ended_ns)
+    recent = (*portfolio.recent, execution)[-RECENT:]
+    portfolio = attrs.evolve(
+        portfolio,
+        open=still_open,
+        stuck=stuck,
+        reserved=_reserved(reservations),
+        realised=_added(portfolio.realised, {(day, execution.plan.start): execution.result}),
+        residues=_added(portfolio.residues, execution.residues),
+        recent=recent,
+        health=_health(recent),
+    )
+    return attrs.evolve(state, portfolio=portfolio, reservations=reservations)
+
+
+def _postings(event: LedgerEvent) -> tuple[Posting, ...]:
+    match event:
+        case Filled():
+            fill = event.fill
+            traded = attrs.evolve(fill, fees={}).changes()
+            return _balanced(("market", traded), ("fees", _negated(fill.fees)))
+        case BalancesSet():
+            return _balanced(("world", event.changes))
+        case _:
+            return ()
+
+
+def _balanced(*sources: tuple[str, Mapping[str, Decimal]]) -> tuple[Posting, ...]:
+    """What each source brought us, and what that took from the source."""
+    trading: Mapping[str, Decimal] = _NONE
+    others = []
+    for account, changes in sources:
+        trading = _added(trading, changes)
+        others += [Posting(account, a, -change) for a, change in changes.items() if change]
+    return (*(Posting("trading", a, change) for a, change in trading.items()), *others)
+
+
+def _negated(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {asset: -amount for asset, amount in amounts.items()}
+
+
+def _added(
+    amounts: Mapping[_Key, Decimal], changes: Mapping[_Key, Decimal]
+) -> Mapping[_Key, Decimal]:
+    """The sums, without those that are zero, so that the order of events leaves no trace."""
+    result = dict(amounts)
+    for key, change in changes.items():
+        result[key] = result.get(key, ZERO) + change
+    return MappingProxyType({key: amount for key, amount in result.items() if amount})
+
+
+def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, Decimal]:
+    total: Mapping[str, Decimal] = _NONE
+    for asset, amount in reservations.values():
+        total = _added(total, {asset: amount})
+    return total
+
+
+def _health(recent: Iterable[Execution]) -> Health:
+    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it."""
+    executions = list(recent)
+    lost = [e.result < 0 for e in reversed(executions) if e.outcome is not Outcome.NOTHING]
+    latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
+    return Health(
+        executions=len(executions),
+        consecutive_losses=len(list(itertools.takewhile(bool, lost))),
+        leg_latency_ms=statistics.median(latencies_ns) / NS_PER_MS if latencies_ns else None,
+        short_rate=sum(e.outcome is Outcome.SHORT for e in executions) / len(executions),
+    )

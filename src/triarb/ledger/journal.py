@@ -1,0 +1,91 @@
+"""The journal: events on disk, and the accounts that they come to. Sync; `SqlLedger` runs it in a thread."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from triarb.exceptions import LedgerError
+from triarb.ledger.accounts import Accounts
+from triarb.ledger.codec import decode, encode
+from triarb.ledger.place import Place
+from triarb.ledger.storage import Entry, Storage, cannot_read, open_storage
+from triarb.model import LedgerEvent
+
+
+class Journal:
+    """Writes an event before it lets it count.
+
+    Attributes:
+        accounts: what all events so far come to; never ahead of what is on disk.
+    """
+
+    __slots__ = ("_last_seq", "_read_only", "_storage", "accounts")
+
+    def __init__(self, storage: Storage, *, read_only: bool) -> None:
+        self._storage = storage
+        self._read_only = read_only
+        self._last_seq = 0
+        self.accounts = Accounts()
+
+    @classmethod
+    def open(cls, place: Place, *, read_only: bool, busy_timeout_ms: int) -> Self:
+        """Open the database at `place` and read it back.
+
+        Raises:
+            LedgerError: as `open_storage`; or its events make no sense, or not what its postings say.
+        """
+        storage = open_storage(place, read_only=read_only, busy_timeout_ms=busy_timeout_ms)
+        journal = cls(storage, read_only=read_only)
+        try:
+            journal._read_back()
+        except BaseException:
+            storage.close()
+            raise
+        return journal
+
+    def _read_back(self) -> None:
+        while page := self.page(self._last_seq):
+            for seq, event in page:
+                try:
+                    self.accounts.apply(event)
+                except LedgerError as error:
+                    raise cannot_read(self._storage.place, f"event {seq}: {error}") from error
+            self._last_seq = page[-1][0]
+        if self._storage.held() != self.accounts.state.portfolio.balances:
+            raise cannot_read(self._storage.place, "its events and its postings disagree")
+
+    def page(self, after: int) -> Sequence[tuple[int, LedgerEvent]]:
+        """Some events that follow number `after`, with their numbers; none is the end.
+
+        Raises:
+            LedgerError: one is missing or makes no sense.
+        """
+        result = []
+        for entry in self._storage.page(after):
+            try:
+                result.append((entry.seq, decode(entry.payload)))
+            except LedgerError as error:
+                raise cannot_read(self._storage.place, f"event {entry.seq}: {error}") from error
+        return result
+
+    def append(self, event: LedgerEvent) -> None:
+        """Commit `event` and its postings, then let it count.
+
+        Raises:
+            LedgerError: it is open for reading only, or the event contradicts those before it or cannot be written;
+                the accounts are as they were.
+        """
+        if self._read_only:
+            raise LedgerError(
+                f"the ledger {self._storage.place} is open for reading only",
+                code="ledger.read_only",
+            )
+        payload = encode(event)
+        step = self.accounts.step(event)
+        entry = Entry(self._last_seq + 1, event.at_ns, type(event).__name__, payload)
+        self._storage.write(entry, step.postings)
+        self._last_seq = entry.seq
+        self.accounts.take(step)
+
+    def close(self) -> None:
+        """Close the database and give its lock back."""
+        self._storage.close()

@@ -1,0 +1,185 @@
+"""The seam to the books: Ledger, and SqlLedger, which keeps them in a SQL database."""
+
+import asyncio
+import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from triarb.exceptions import LedgerError
+from triarb.ledger.accounts import State
+from triarb.ledger.journal import Journal
+from triarb.ledger.place import Place
+from triarb.model import LedgerEvent, Portfolio
+
+BUSY_TIMEOUT_MS: Final = 1000
+"""How long a write waits for another program's lock before it fails."""
+
+
+class Ledger(Protocol):
+    """Remembers every event, and knows what is held because of them.
+
+    `triarb.testing.ledger.check_ledger` tests an implementation.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def append(self, event: LedgerEvent, /) -> None:
+        """Make `event` durable, then let it count; both, or neither. Durable when it returns.
+
+        A fill whose symbol and trade id were seen before changes nothing. Whoever cancels the wait does not cancel
+        the write.
+
+        Raises:
+            LedgerError: it contradicts the events before it, or cannot be written; the portfolio is as it was.
+        """
+        ...
+
+    @abstractmethod
+    def portfolio(self) -> Portfolio:
+        """What all events so far come to; frozen, so that later events make another."""
+        ...
+
+
+class SqlLedger(Ledger):
+    """A ledger in a SQL database: a journal of events, and the postings of those that moved balances.
+
+    An async context manager. One at a time is open for writing, which a lock beside the file sees to; on entry the
+    journal is read back, and the portfolio is what it was when the ledger was closed, or when its process died.
+
+    Args:
+        place: the file, made with its folders where there is none; or a SQLAlchemy URL. ``"sqlite://"`` is in
+            memory, and gone when it is closed.
+        read_only: for reports: takes no lock, writes nothing, and knows what was there when it was opened.
+        busy_timeout_ms: how long a write waits for another program's lock before it fails.
+
+    Raises:
+        UsageError: `place` makes no sense.
+        LedgerError: on entry: it is in use, no ledger, damaged, of a newer triarb, or its place cannot be written to.
+    """
+
+    def __init__(
+        self,
+        place: str | os.PathLike[str],
+        *,
+        read_only: bool = False,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    ) -> None:
+        self._place = Place.parse(place)
+        self._read_only = read_only
+        self._busy_timeout_ms = busy_timeout_ms
+        self._thread: ThreadPoolExecutor | None = None
+        self._journal: Journal | None = None
+
+    def __repr__(self) -> str:
+        return f"<SqlLedger {self._place}>"
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None in memory and on a server."""
+        return self._place.path
+
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL, its password hidden."""
+        return self._place.url.render_as_string(hide_password=True)
+
+    @property
+    def epoch(self) -> str | None:
+        """The epoch of the engine that came last; None before the first."""
+        return self._state().epoch
+
+    def next_number(self) -> int:
+        """The number of the next execution: one more than have started."""
+        return self._state().portfolio.started + 1
+
+    def portfolio(self) -> Portfolio:
+        """What all events so far come to; once closed, what they came to.
+
+        Raises:
+            LedgerError: it was never open.
+        """
+        return self._state().portfolio
+
+    async def append(self, event: LedgerEvent, /) -> None:
+        """Commit `event` and its postings to disk, then let it count; both, or neither."""
+        writing = self._running().submit(self._opened().append, event)
+        await asyncio.shield(asyncio.wrap_future(writing))
+
+    def events(self) -> Iterator[LedgerEvent]:
+        """The whole journal in order. It blocks while it reads: for reports, and for recovery at a start.
+
+        Raises:
+            LedgerError: it is not open, or an event cannot be read.
+        """
+        last = 0
+        while page := self._running().submit(self._opened().page, last).result():
+            for last, event in page:  # noqa: B007
+                yield event
+
+    async def __aenter__(self) -> Self:
+        """Open it and read the journal back."""
+        if self._thread is not None:
+            raise LedgerError(
+                f"the ledger {self._place} is open already",
+                code="ledger.in_use",
+                hint="enter it once and pass it on",
+            )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="triarb-ledger")
+        self._journal = None
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._thread.submit(self._open)))
+        except BaseException:
+            await self._shut()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Let what is being written finish, then close."""
+        await self._shut()
+
+    async def _shut(self) -> None:
+        thread, self._thread = self._running(), None
+        closing = thread.submit(self._close)  # waits its turn after all writes
+        thread.shutdown(wait=False)
+        await asyncio.shield(asyncio.wrap_future(closing))
+
+    def _open(self) -> None:
+        self._journal = Journal.open(
+            self._place, read_only=self._read_only, busy_timeout_ms=self._busy_timeout_ms
+        )
+
+    def _close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def _running(self) -> ThreadPoolExecutor:
+        """The one thread that touches the database; it does what it is asked for in order."""
+        if self._thread is None:
+            raise self._not_open()
+        return self._thread
+
+    def _opened(self) -> Journal:
+        if self._journal is None:
+            raise self._not_open()
+        return self._journal
+
+    def _state(self) -> State:
+        return self._opened().accounts.state
+
+    def _not_open(self) -> LedgerError:
+        return LedgerError(
+            f"the ledger {self._place} is not open",
+            code="ledger.closed",
+            hint="use it inside `async with`",
+        )

@@ -1,0 +1,194 @@
+"""The database below a ledger: opened and locked, written and read. Sync, and for one thread: it has one connection."""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from triarb.exceptions import LedgerError
+from triarb.ledger.accounts import Posting
+from triarb.ledger.failures import RESTORE, cannot_open, failures
+from triarb.ledger.place import Place
+from triarb.ledger.schema import bring_to_head
+from triarb.ledger.tables import journal, postings
+from triarb.money import arithmetic, plain
+
+_PAGE: Final = 1000
+
+
+@attrs.frozen
+class Entry:
+    """One event as it is stored; `seq` counts from 1 without a gap."""
+
+    seq: int
+    at_ns: int
+    kind: str
+    payload: str
+
+
+@attrs.frozen
+class Storage:
+    """An open database at the newest schema, and the lock on its file."""
+
+    place: Place
+    engine: sa.Engine
+    lock: int | None
+
+    def write(self, entry: Entry, lines: Iterable[Posting]) -> None:
+        """Commit an entry and its postings; durable when it returns.
+
+        Raises:
+            LedgerError: nothing was written, as far as the database says.
+        """
+        rows = [
+            {
+                "seq": entry.seq,
+                "account": line.account,
+                "asset": line.asset,
+                "amount": plain(line.amount),
+            }
+            for line in lines
+        ]
+        with failures(self.place, "write to"), self.engine.begin() as connection:
+            connection.execute(journal.insert(), attrs.asdict(entry))
+            if rows:
+                connection.execute(postings.insert(), rows)
+
+    def page(self, after: int) -> Sequence[Entry]:
+        """The next entries after number `after`, at most a thousand.
+
+        Raises:
+            LedgerError: it cannot be read, or one is missing.
+        """
+        query = sa.select(journal).where(journal.c.seq > after).order_by(journal.c.seq).limit(_PAGE)
+        with failures(self.place, "read"), self.engine.connect() as connection:
+            entries = [Entry(*row) for row in connection.execute(query)]
+        if entries and entries[-1].seq != after + len(entries):
+            raise cannot_read(self.place, f"an event after number {after} is missing")
+        return entries
+
+    def held(self) -> dict[str, Decimal]:
+        """What the postings of the account `trading` come to, by asset.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        trading = postings.c.account == "trading"
+        query = sa.select(postings.c.asset, postings.c.amount).where(trading)
+        total: defaultdict[str, Decimal] = defaultdict(Decimal)
+        with (
+            failures(self.place, "read"),
+            self.engine.connect() as connection,
+            arithmetic(),
+        ):
+            for asset, amount in connection.execute(query):
+                total[asset] += Decimal(amount)
+        return {asset: amount for asset, amount in total.items() if amount}
+
+    def close(self) -> None:
+        """Close the database and give the lock back.
+
+        The lock's file stays: deleting it could delete the one that somebody else has just locked.
+        """
+        self.engine.dispose()
+        if self.lock is not None:
+            os.close(self.lock)
+
+
+def cannot_read(place: Place, wrong: str) -> LedgerError:
+    """The error of a ledger whose content contradicts itself."""
+    return LedgerError(
+        f"cannot read the ledger {place}: {wrong}", code="ledger.corrupt", hint=RESTORE
+    )
+
+
+def open_storage(place: Place, *, read_only: bool, busy_timeout_ms: int) -> Storage:
+    """Open `place`, making it or bringing it to the newest schema unless it is only read.
+
+    Raises:
+        LedgerError: it is in use, no ledger, damaged, of a newer triarb, or its place cannot be written to.
+    """
+    with contextlib.ExitStack() as undo, failures(place, "open"):
+        lock = None
+        if place.path:
+            _check_place(place, place.path, read_only=read_only)
+            if not read_only:
+                name = place.path.with_name(f"{place.path.name}.lock")
+                lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+                undo.callback(os.close, lock)
+                _take(lock, place)
+            if place.path.exists() and not place.path.stat().st_size:
+                raise cannot_open(
+                    place,
+                    "the file is empty: what it held is lost",
+                    code="ledger.corrupt",
+                    hint=RESTORE,
+                )
+        engine = _make_engine(place, read_only=read_only, busy_timeout_ms=busy_timeout_ms)
+        undo.callback(engine.dispose)
+        bring_to_head(engine, place, read_only=read_only)
+        if place.path and not read_only:
+            with engine.connect() as connection:  # only now, for it changes the file
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        undo.pop_all()
+        return Storage(place, engine, lock)
+
+
+def _check_place(place: Place, path: Path, *, read_only: bool) -> None:
+    """See that a file can be there, and make its folders, for nobody else to look into, unless it is only read."""
+    if path.is_dir():
+        raise cannot_open(
+            place, "it is a folder", code="ledger.place", hint="name a file in it instead"
+        )
+    if read_only and not path.exists():
+        raise cannot_open(
+            place, "there is none", code="ledger.missing", hint="a first run makes one"
+        )
+    if not read_only:
+        for folder in reversed(path.parents):
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _take(lock: int, place: Place) -> None:
+    """Hold the lock until its file is closed, or until the process ends, however it ends."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise cannot_open(
+            place,
+            f"process {os.read(lock, 20).decode()} is using it",
+            code="ledger.in_use",
+            hint="end that one, or open this with read_only=True",
+        ) from None
+    os.ftruncate(lock, 0)
+    os.write(lock, b"%d" % os.getpid())
+
+
+def _make_engine(place: Place, *, read_only: bool, busy_timeout_ms: int) -> sa.Engine:
+    if place.url.get_backend_name() != "sqlite":
+        return sa.create_engine(place.url, hide_parameters=True)
+    options: dict[str, Any] = {}
+    if place.path and read_only:
+        # Without a -wal file nobody is writing, and "immutable" then leaves no files of ours beside it.
+        idle = not place.path.with_name(f"{place.path.name}-wal").exists()
+        name = f"{place.path.as_uri()}?{'immutable=1' if idle else 'mode=ro'}"
+        options["creator"] = lambda: sqlite3.connect(name, uri=True)
+    engine = sa.create_engine(place.url, poolclass=StaticPool, hide_parameters=True, **options)
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _: Any) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    return engine

@@ -1,0 +1,312 @@
+"""MatchingEngine: what one account's orders do to the books that a market shows, exactly.
+
+The rules, which are Binance's where exchanges differ:
+
+- A taker fills level by level, best first, each at the level's own price; a better price than its limit is its to keep.
+- A limit or market order that is not filled whole at once ends EXPIRED with what it filled; a FOK one fills whole or
+  nothing; a GTC limit order rests with its funds locked. A market order never rests.
+- A limit order needs funds for all of it at its limit price, a market order for what it takes; a fee on top included.
+- A resting order fills when a later book crosses it, at its own price, for no more than the amount that crosses it; the
+  better-priced of ours first, then the older. It pays the fee of the schedule, which knows takers' fees only.
+- Nobody takes the same amount of a level twice (`triarb.simulation.books`), and our own orders never meet each other.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+
+import attrs
+
+from triarb.market.fees import FeeSchedule
+from triarb.model import (
+    Balance,
+    Fee,
+    Fill,
+    Level,
+    Market,
+    NotFound,
+    Order,
+    OrderBook,
+    OrderState,
+    OrderStatus,
+    Refused,
+    Side,
+    TimeInForce,
+)
+from triarb.money import ZERO, arithmetic, plain
+from triarb.simulation.accounts import Accounts, charge, reserve
+from triarb.simulation.books import ShownBook, reaches
+from triarb.simulation.filters import check_order
+
+_NO_BALANCES: Mapping[str, Decimal] = {}
+
+
+@attrs.define
+class _Entry:
+    """An order that was taken, and what became of it so far."""
+
+    order: Order
+    market: Market
+    fee: Fee
+    exchange_id: str
+    status: OrderStatus = OrderStatus.OPEN
+    filled: Decimal = ZERO
+    fills: tuple[Fill, ...] = ()
+
+    @property
+    def rest(self) -> Decimal:
+        with arithmetic():
+            return self.order.amount - self.filled
+
+    @property
+    def limit(self) -> Decimal:
+        """Its limit price; zero for a market order, which never rests."""
+        return self.order.price or ZERO
+
+    def reserved(self) -> Decimal:
+        """What its rest needs at its limit price."""
+        return reserve(self.market, self.order.side, self.limit, self.rest, self.fee)
+
+    def state(self) -> OrderState:
+        return OrderState(
+            self.order.client_id,
+            self.order.symbol,
+            self.status,
+            self.order.amount,
+            self.filled,
+            self.fills,
+            self.exchange_id,
+        )
+
+
+class MatchingEngine:
+    """One account at a simulated exchange.
+
+    Args:
+        markets: those that orders may be for, with their steps and limits.
+        fees: what they take; a market without a fee refuses orders.
+        balances: what the account opens with, by asset.
+
+    Raises:
+        UsageError: a balance below zero.
+    """
+
+    def __init__(
+        self,
+        markets: Iterable[Market],
+        fees: FeeSchedule,
+        *,
+        balances: Mapping[str, Decimal] = _NO_BALANCES,
+    ) -> None:
+        self._markets = {market.symbol: market for market in markets}
+        self._fees = fees
+        self._accounts = Accounts(balances)
+        self._books: dict[str, ShownBook] = {}
+        self._open: dict[str, _Entry] = {}  # by client id, the oldest first
+        self._newest: dict[tuple[str, str], _Entry] = {}  # by client id and symbol
+        self._fills: dict[str, list[Fill]] = {}  # by client id
+        self._orders_taken = 0
+        self._trades = 0
+
+    # What the market shows
+
+    @property
+    def markets(self) -> Mapping[str, Market]:
+        """The markets that orders may be for, by symbol."""
+        return self._markets
+
+    def set_book(self, book: OrderBook) -> tuple[Fill, ...]:
+        """Take in the market's word on a book.
+
+        Returns:
+            The fills of our resting orders that it crosses, timed by its `received_ns`.
+        """
+        shown = self._books.setdefault(book.symbol, ShownBook())
+        shown.show(book)
+        resting = [entry for entry in self._open.values() if entry.order.symbol == book.symbol]
+        fills = []
+        with arithmetic():
+            for entry in sorted(resting, key=_priority):
+                fills += self._cross(entry, shown, book.received_ns)
+        return tuple(fills)
+
+    def withdraw_book(self, symbol: str) -> None:
+        """The market shows no book until the next `set_book`: nothing can be taken, what was taken is remembered."""
+        if symbol in self._books:
+            self._books[symbol].hide()
+
+    def book(self, symbol: str) -> OrderBook | None:
+        """What is left of a book for us, our own consumption taken off; None if none is shown."""
+        shown = self._books.get(symbol)
+        return shown.left() if shown else None
+
+    # What we do
+
+    def submit(self, order: Order, now_ns: int) -> OrderState | Refused:
+        """Let an order act now on the book as it stands.
+
+        Returns:
+            What it came to, fills included; or why it was not taken, and then nothing has changed. The codes are those
+            of `triarb.simulation.filters.check_order`, and `order.unknown_market`, `order.no_fee`,
+            `order.duplicate_id`, `order.insufficient_balance`.
+        """
+        with arithmetic():
+            return self._submit(order, now_ns)
+
+    def _submit(self, order: Order, now_ns: int) -> OrderState | Refused:
+        symbol, side = order.symbol, order.side
+        market = self._markets.get(symbol)
+        if market is None:
+            return Refused("order.unknown_market", f"{symbol} is not a market of this exchange")
+        shown = self._books.setdefault(symbol, ShownBook())
+        refused = check_order(order, market, shown.best(side))
+        if refused is not None:
+            return refused
+        fee = self._fees.fee(symbol)
+        if fee is None:
+            return Refused("order.no_fee", f"the fee of {symbol} is not known")
+        if abs(fee.rate) >= 1:
+            sentence = f"the fee of {symbol}, {plain(fee.rate)}, is no fraction of a trade"
+            return Refused("order.no_fee", sentence, {"rate": fee.rate})
+        if order.client_id in self._open:
+            sentence = f"an open order has the id {order.client_id}"
+            return Refused("order.duplicate_id", sentence, {"client_id": order.client_id})
+
+        matches = list(_matches(shown.against(side), side, order.price, order.amount))
+        if order.time_in_force is TimeInForce.FOK:
+            matched = sum((match.amount for match in matches), ZERO)
+            matches = matches if matched == order.amount else []
+        spent = matches if order.price is None else [Level(order.price, order.amount)]
+        needed = sum((reserve(market, side, at.price, at.amount, fee) for at in spent), ZERO)
+        asset = market.given(side)
+        free = self._accounts.free(asset)
+        if needed > free:
+            return Refused(
+                "order.insufficient_balance",
+                f"{symbol}: {plain(needed)} {asset} are needed and {plain(free)} are free",
+                {"needed": needed, "free": free, "asset": asset},
+            )
+
+        self._orders_taken += 1
+        entry = _Entry(order, market, fee, str(self._orders_taken))
+        self._newest[order.client_id, symbol] = entry
+        for match in matches:
+            shown.take(side, match.price, match.amount)
+            self._fill(entry, match.price, match.amount, now_ns)
+        if not entry.rest:
+            entry.status = OrderStatus.FILLED
+        elif order.time_in_force is TimeInForce.GTC and order.price is not None:
+            self._open[order.client_id] = entry
+            self._accounts.lock(asset, entry.reserved())
+        else:
+            entry.status = OrderStatus.EXPIRED
+        return entry.state()
+
+    def cancel(self, client_id: str, symbol: str, now_ns: int) -> OrderState | NotFound:  # noqa: ARG002
+        """Take an open order back and free its funds; one that is not open any more stays as it is."""
+        entry = self._newest.get((client_id, symbol))
+        if entry is None:
+            return NotFound(client_id, symbol)
+        if entry.status is OrderStatus.OPEN:
+            with arithmetic():
+                self._accounts.lock(entry.market.given(entry.order.side), -entry.reserved())
+            self._close(entry, OrderStatus.CANCELED)
+        return entry.state()
+
+    def look_up(self, client_id: str, symbol: str) -> OrderState | NotFound:
+        """The newest order of that id on that market, as it stands."""
+        entry = self._newest.get((client_id, symbol))
+        return NotFound(client_id, symbol) if entry is None else entry.state()
+
+    def open_orders(self) -> tuple[OrderState, ...]:
+        """The orders that rest, the oldest first."""
+        return tuple(entry.state() for entry in self._open.values())
+
+    def fills(self, client_id: str) -> tuple[Fill, ...]:
+        """All fills of all orders that had that id, the oldest first."""
+        return tuple(self._fills.get(client_id, ()))
+
+    # What is held
+
+    def deposit(self, asset: str, amount: Decimal) -> None:
+        """Bring in `amount` of `asset` from outside; a negative one is taken out.
+
+        Raises:
+            UsageError: not that much is free.
+        """
+        self._accounts.deposit(asset, amount)
+
+    def set_balance(self, asset: str, amount: Decimal) -> None:
+        """Bring in or take out what makes our free and locked `asset` together `amount`.
+
+        Raises:
+            UsageError: open orders have locked more than that.
+        """
+        self._accounts.set_total(asset, amount)
+
+    @property
+    def balances(self) -> dict[str, Balance]:
+        """What we hold, free and locked, by asset; those of which we hold nothing are left out."""
+        return self._accounts.balances()
+
+    def totals(self) -> dict[str, Decimal]:
+        """What we, the market and the taker of fees hold together, by asset: only external flows change it."""
+        return self._accounts.totals()
+
+    # How it is done
+
+    def _cross(self, entry: _Entry, shown: ShownBook, now_ns: int) -> list[Fill]:
+        """Fill a resting order with what crosses it."""
+        side, price = entry.order.side, entry.limit
+        fills = []
+        for match in list(_matches(shown.against(side), side, price, entry.rest)):
+            shown.take(side, match.price, match.amount)
+            part = reserve(entry.market, side, price, match.amount, entry.fee)
+            self._accounts.lock(entry.market.given(side), -part)
+            fills.append(self._fill(entry, price, match.amount, now_ns))
+        if not entry.rest:
+            self._close(entry, OrderStatus.FILLED)
+        return fills
+
+    def _fill(self, entry: _Entry, price: Decimal, amount: Decimal, now_ns: int) -> Fill:
+        order, market = entry.order, entry.market
+        self._trades += 1
+        asset, fee = charge(market, order.side, price, amount, entry.fee)
+        fill = Fill(
+            f"{order.client_id}-{self._trades}",
+            order.client_id,
+            order.symbol,
+            market.base,
+            market.quote,
+            order.side,
+            price,
+            amount,
+            {asset: fee},
+            now_ns,
+        )
+        self._accounts.settle(fill)
+        entry.filled += amount
+        entry.fills += (fill,)
+        self._fills.setdefault(order.client_id, []).append(fill)
+        return fill
+
+    def _close(self, entry: _Entry, status: OrderStatus) -> None:
+        entry.status = status
+        del self._open[entry.order.client_id]
+
+
+def _priority(entry: _Entry) -> Decimal:
+    """The better price first; sorting keeps the older first among equals."""
+    return -entry.limit if entry.order.side is Side.BUY else entry.limit
+
+
+def _matches(
+    levels: Iterable[Level], side: Side, limit: Decimal | None, amount: Decimal
+) -> Iterator[Level]:
+    """What a trade takes of `levels`: at each price within its limit, the amount of it."""
+    for level in levels:
+        if not amount or (limit is not None and not reaches(side, limit, level.price)):
+            return
+        taken = min(amount, level.amount)
+        amount -= taken
+        if taken:
+            yield Level(level.price, taken)

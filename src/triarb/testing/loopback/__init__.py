@@ -1,0 +1,31 @@
+"""A spot exchange on this machine that real ccxt takes for Binance.
+
+Behind Binance's REST protocol, with its signatures, filters and error codes, is triarb's matching engine: what is
+bought and sold is exact to the last digit, and nothing leaves this machine. For a bot on ccxt::
+
+    async with loopback(snapshot, balances={"USDT": "1000"}) as (exchange, binance):
+        order = await binance.create_order("ETH/USDT", "limit", "buy", 0.5, 2000)
+        assert exchange.engine.balances["ETH"].free == Decimal("0.4995")
+
+`binance` is a `ccxt.async_support.binance`. For anything else that takes a session or a session factory, such as
+`triarb.gateways.ccxt.CcxtGateway`::
+
+    async with (
+        LoopbackExchange(snapshot, balances={"USDT": "1000"}) as exchange,
+        CcxtGateway(
+            "binance", credentials=exchange.credentials, session_factory=exchange.session_factory
+        ) as gateway,
+    ):
+        ...
+
+A session of its factory sends whatever is meant for Binance, production and testnet, to the loopback exchange, and
+refuses every other host. In pytest a fixture is one `async with` around a `yield`.
+"""
+
+from triarb.testing.loopback.exchange import (
+    FaultKind as FaultKind,
+    LoopbackExchange as LoopbackExchange,
+    Received as Received,
+    loopback as loopback,
+)
+from triarb.testing.loopback.session import LoopbackSession as LoopbackSession

@@ -1,0 +1,416 @@
+"""The engine: one path from quotes to a settled execution, and a clean end however it ends."""
+
+import asyncio
+from decimal import Decimal
+
+import attrs
+import pytest
+
+from triarb.clock import NS_PER_MS
+from triarb.engine import Engine
+from triarb.exceptions import GatewayUnavailable, PolicyViolation, UsageError
+from triarb.execution import SequentialExecutor
+from triarb.finders import BoundedCycleFinder
+from triarb.gateways.replay import ReplayGateway
+from triarb.ledger import SqlLedger
+from triarb.market.tape import Tape
+from triarb.model import (
+    Approved,
+    BalancesSet,
+    Confirmed,
+    Declined,
+    EpochStarted,
+    Executed,
+    Halted,
+    Intended,
+    LegDone,
+    Nominated,
+    Opportunity,
+    Outcome,
+    Planned,
+    Quote,
+    Refused,
+    Reviewed,
+    RunEnded,
+    Submission,
+    SubmissionStatus,
+)
+from triarb.risk import RiskLimits
+from triarb.testing.market import START_NS, planted_triangle
+
+LIMITS = RiskLimits(min_edge_bps=5, max_notional="100 USDT", max_daily_loss="20 USDT")
+
+
+def quote(ms, symbol="ETH/USDT", bid="5.05", ask="5.06", size="50"):
+    numbers = (Decimal(bid), Decimal(ask), Decimal(size), Decimal(size))
+    return Quote(symbol, *numbers, START_NS + ms * NS_PER_MS)
+
+
+def replay(*changes, balances=None, latency_ms=10):
+    """The planted triangle, and then `changes`."""
+    tape = Tape.of(planted_triangle(), changes)
+    return ReplayGateway(tape, balances=balances or {"USDT": "1000"}, latency_ms=latency_ms)
+
+
+async def run(gateway, ledger=None, *, cycles=1, observers=(), **parts):
+    """Run an engine with an in-memory ledger; the report and the ledger's events."""
+    async with gateway, SqlLedger("sqlite://") as own:
+        ledger = ledger or own
+        parts = {"risk": LIMITS, "epoch": "abcd", **parts}
+        engine = Engine(gateway, ledger=ledger, observers=observers, **parts)
+        report = await engine.run(cycles=cycles)
+        return report, list(ledger.events()), engine
+
+
+async def test_planted_triangle_is_found_executed_and_settled():
+    """The whole path: the planted triangle trades within its bounds, and the ledger holds what the exchange holds."""
+    gateway = replay(quote(100))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger, start=["USDT"])
+        report = await engine.run(cycles=1)
+        held = {a: b.total for a, b in (await gateway.balances()).items()}
+        assert {a: b for a, b in ledger.portfolio().balances.items() if b} == held
+    (execution,) = report.executions
+    assert execution.outcome is Outcome.COMPLETED
+    assert execution.plan.cycle_id == "BTC>ETH>USDT"
+    assert execution.plan.at_stake <= 100
+    assert execution.result == execution.plan.expected_result > 0
+    assert report.net == {"USDT": execution.result}
+    assert report.gross["USDT"] == report.net["USDT"] + report.fee_cost["USDT"]
+    assert report.state == "done"
+
+
+async def test_the_same_tape_gives_the_same_journal():
+    """I12: two runs over one tape with one epoch write byte-identical events."""
+    changes = [quote(40 * i, bid=f"5.0{i}", ask="5.10") for i in range(1, 9)]
+    journals = [(await run(replay(*changes), cycles=3))[1] for _ in range(2)]
+    assert journals[0] == journals[1]
+    assert any(isinstance(event, Intended) for event in journals[0])
+
+
+async def test_nothing_profitable_says_none_and_why():
+    """Without an edge after fees nothing is nominated, nothing trades, and the report is honest about it."""
+    flat = quote(5, bid="4.99", ask="5.00")
+    report, _, _ = await run(
+        replay(flat, quote(50, bid="4.98", ask="5.00")), cycles=None, finder=None
+    )
+    later = await run(
+        replay(flat),
+        risk=RiskLimits(
+            min_edge_bps=400, max_edge_bps=500, max_notional="100 USDT", max_daily_loss="20 USDT"
+        ),
+        cycles=None,
+    )
+    assert later[0].refused == {"risk.min_edge": 1}
+    assert later[0].executions == ()
+    assert report.counts["batches"] == 3
+
+
+async def test_missed_by_latency_is_counted():
+    """A price that is gone when the order arrives is an execution of nothing, counted as missed."""
+    report, _, _ = await run(replay(quote(2, "BTC/USDT", "109", "110"), latency_ms=20))
+    assert report.outcomes == {Outcome.NOTHING: 1}
+    assert report.missed == 1
+    assert report.net == {"USDT": Decimal(0)}
+
+
+async def test_observers_are_told_the_path_in_order():
+    """Every stage of one execution is told, in the order of the path, and the run's end last."""
+    told = []
+    await run(replay(quote(100)), observers=[told.append])
+    kinds = [type(event) for event in told]
+    assert kinds == [
+        Nominated,
+        Confirmed,
+        Reviewed,
+        Planned,
+        LegDone,
+        LegDone,
+        LegDone,
+        Executed,
+        RunEnded,
+    ]
+
+
+async def test_an_observer_can_neither_break_nor_block(monkeypatch):
+    """E19: an observer that raises, and one that never returns, change nothing of what is traded."""
+    monkeypatch.setattr("triarb.engine.observers.CLOSING_SECONDS", 0.01)
+    stuck = asyncio.Event()
+
+    async def hangs(_event):
+        await stuck.wait()
+
+    def raises(_event):
+        raise RuntimeError("observer")
+
+    report, _, _ = await run(replay(quote(100)), observers=[raises, hangs])
+    assert report.outcomes == {Outcome.COMPLETED: 1}
+
+
+async def test_a_lagging_observer_loses_the_oldest(monkeypatch):
+    """An observer too far behind loses events rather than memory; how many is counted."""
+    monkeypatch.setattr("triarb.engine.observers.CAPACITY", 2)
+    _, _, engine = await run(replay(quote(100)), observers=[lambda _event: None])
+    assert engine._observers.lost > 0
+
+
+async def test_scan_once_confirms_and_trades_nothing():
+    """scan_once answers with opportunities and refusals, and sends no order."""
+    gateway = replay(quote(100))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        async with Engine(gateway, risk=LIMITS, ledger=ledger) as engine:
+            (answer,) = await engine.scan_once()
+            assert isinstance(answer, Opportunity)
+            assert await engine.step() is not None
+            assert await engine.scan_once() == []  # the tape is over
+            assert await engine.step() is None
+        kinds = {type(event) for event in ledger.events()}
+    assert Intended in kinds
+
+
+async def test_halt_closes_the_gate_and_survives_a_restart():
+    """I8: after halt no order is sent, also not by the next engine on this ledger, until a person resumes."""
+    async with SqlLedger("sqlite://") as ledger:
+        first = replay(quote(100))
+        async with first, Engine(first, risk=LIMITS, ledger=ledger) as engine:
+            await engine.halt("by hand")
+            report = await engine.run()
+            assert (report.state, report.halted, report.executions) == ("halted", "by hand", ())
+        second = replay(quote(100))
+        async with second, Engine(second, risk=LIMITS, ledger=ledger) as engine:
+            assert (await engine.run()).state == "halted"
+            await engine.resume("the owner")
+            assert (await engine.run(cycles=1)).outcomes == {Outcome.COMPLETED: 1}
+        assert [type(e) for e in ledger.events()].count(Intended) == 3
+
+
+async def test_halt_between_legs_sends_no_further_order():
+    """E9: a halt while a cycle runs stops its next order at the gate."""
+    gateway = replay(quote(100))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        async with Engine(gateway, risk=LIMITS, ledger=ledger) as engine:
+            submit = gateway.submit
+
+            async def halting(order):
+                answer = await submit(order)
+                await engine.halt("stop")
+                return answer
+
+            gateway.submit = halting
+            report = await engine.run()
+    assert report.state == "halted"
+    assert report.outcomes == {Outcome.SHORT: 1}
+    assert report.executions[0].reason.code == "engine.halted"
+
+
+class Lost(SequentialExecutor):
+    """Sends through a gateway whose second answer is lost."""
+
+    async def execute(self, plan, context, /):
+        class Gateway:
+            look_up = staticmethod(context.gateway.look_up)
+            sent = 0
+
+            async def submit(self, order):
+                self.sent += 1
+                if self.sent == 2:
+                    return Submission(SubmissionStatus.UNKNOWN, reason="lost")
+                return await context.gateway.submit(order)
+
+        return await super().execute(plan, attrs.evolve(context, gateway=Gateway()))
+
+
+async def test_a_stuck_execution_stops_this_engine_and_the_next():
+    """A8: STUCK is durable: the engine stops, the next one on this ledger does not trade, and cannot be resumed."""
+    async with SqlLedger("sqlite://") as ledger:
+        report, _, _ = await run(
+            replay(quote(100), quote(60_000)), ledger, cycles=None, executor=Lost()
+        )
+        assert report.state == "stuck"
+        gateway = replay(quote(100))
+        async with gateway, Engine(gateway, risk=LIMITS, ledger=ledger) as engine:
+            again = await engine.run()
+            assert again.executions == ()
+            with pytest.raises(UsageError, match="stuck"):
+                await engine.resume("me")
+
+
+async def test_a_paper_ledger_resumes_its_own_balances():
+    """A second engine on the ledger goes on with what the first left, not with what its gateway was opened with."""
+    async with SqlLedger("sqlite://") as ledger:
+        report, _, _ = await run(replay(quote(100)), ledger)
+        gateway = replay(quote(100), balances={"USDT": "5"})
+        async with gateway, Engine(gateway, risk=LIMITS, ledger=ledger):
+            held = (await gateway.balances())["USDT"].total
+        assert held == 1000 + report.net["USDT"]
+        flows = [e for e in ledger.events() if isinstance(e, BalancesSet)]
+        assert [e.reason for e in flows] == ["opening"]
+
+
+async def test_balances_that_differ_at_start_are_booked_as_found():
+    """What the exchange holds beyond the ledger is booked with its reason, so that the two agree."""
+    async with SqlLedger("sqlite://") as ledger:
+        await ledger.append(EpochStarted(0, "aaaa"))
+        await ledger.append(BalancesSet(0, {"USDT": Decimal(10)}, "opening"))
+        gateway = replay(quote(100))
+        gateway.restore = None  # a real account cannot be restored
+
+        class Real:
+            def __getattr__(self, name):
+                if name == "restore":
+                    raise AttributeError(name)
+                return getattr(gateway, name)
+
+        async with gateway, Engine(Real(), risk=LIMITS, ledger=ledger):
+            pass
+        (_, found) = [e for e in ledger.events() if isinstance(e, BalancesSet)]
+        assert (found.reason, found.changes) == ("found at start", {"USDT": Decimal(990)})
+
+
+async def test_a_broken_policy_stops_the_engine_without_an_order():
+    """E10: an exception in a risk check lets nothing pass, and the run is still on record."""
+
+    class Broken:
+        def review(self, opportunity, portfolio, now_ns):
+            raise ZeroDivisionError
+
+    gateway = replay(quote(100))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        with pytest.raises(PolicyViolation, match="ZeroDivisionError"):
+            await Engine(gateway, risk=Broken(), ledger=ledger).run()
+        kinds = [type(event) for event in ledger.events()]
+    assert Intended not in kinds
+    assert kinds[-1] is RunEnded
+
+
+async def test_refusals_of_risk_size_and_start_are_counted_by_code():
+    """Why did it not trade? Each refusal is counted under its code and told to observers."""
+    told = []
+
+    class Never:
+        def review(self, opportunity, portfolio, now_ns):
+            return Refused("mine.no", "no")
+
+    class Tiny:
+        def review(self, opportunity, portfolio, now_ns):
+            return Approved(opportunity, max_amount=Decimal("0.01"))
+
+    for parts, code in [
+        ({"risk": Never()}, "mine.no"),
+        ({"risk": Tiny()}, "cycle.below_minimum"),
+        ({"start": ("XRP",)}, None),
+        ({"finder": BoundedCycleFinder(), "start": ("BTC",)}, "engine.no_start"),
+    ]:
+        report, _, _ = await run(replay(quote(5)), observers=[told.append], cycles=None, **parts)
+        assert set(report.refused) == ({code} if code else set())
+    assert {event.refused.code for event in told if isinstance(event, Declined)} == {
+        "mine.no",
+        "cycle.below_minimum",
+        "engine.no_start",
+    }
+
+
+async def test_a_book_that_cannot_be_read_is_a_refusal():
+    """No fresh book, no opportunity: counted, and the engine goes on."""
+    gateway = replay(quote(100))
+
+    async def fails(symbol, depth=20, /):
+        raise GatewayUnavailable(f"no book of {symbol}", code="gateway.unavailable")
+
+    gateway.order_book = fails
+    report, _, _ = await run(gateway, cycles=None)
+    assert report.refused == {"book.unavailable": 2}
+
+
+async def test_run_ends_by_time_by_count_and_by_word():
+    """seconds, cycles, until and stop each end a run; an interval spaces its steps."""
+    ticks = [quote(100 * i) for i in range(1, 50)]
+    limits = attrs.evolve(LIMITS, max_notional="10 USDT")
+    by_time = replay(*ticks)
+    async with by_time, SqlLedger("sqlite://") as ledger:
+        report = await Engine(by_time, risk=limits, ledger=ledger).run(seconds=1)
+        assert 1 <= report.seconds < 1.5
+    by_count = await run(replay(*ticks), cycles=2, risk=limits)
+    assert len(by_count[0].executions) == 2
+    gateway = replay(*ticks)
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine = Engine(gateway, risk=limits, ledger=ledger, interval_seconds=1)
+        assert (await engine.run(until=lambda: True)).counts["cycles"] == 0
+        spaced = await engine.run()
+        assert spaced.counts["batches"] <= 7
+        engine.stop()
+
+
+async def test_stop_ends_a_run_that_waits_for_quotes():
+    """stop() is heard also while no quote comes."""
+    gateway = replay()
+    waiting = asyncio.Event()
+
+    async def never():
+        waiting.set()
+        await asyncio.Event().wait()
+        yield []
+
+    gateway.quotes = never
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger)
+        task = asyncio.ensure_future(engine.run())
+        await waiting.wait()
+        engine.stop()
+        assert (await task).state == "done"
+
+
+async def test_cancelling_a_run_finishes_the_cycle_under_way():
+    """D13, E16: a cancelled engine does not leave a cycle between two legs."""
+    gateway = replay(quote(100))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger)
+        submit, task = gateway.submit, None
+
+        async def cancelling(order):
+            task.cancel()
+            await asyncio.sleep(0)
+            return await submit(order)
+
+        gateway.submit = cancelling
+        task = asyncio.ensure_future(engine.run())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ledger.portfolio().recent[-1].outcome is Outcome.COMPLETED
+        assert ledger.portfolio().open == ()
+
+
+async def test_default_ledger_lies_in_the_data_folder():
+    """Without a ledger, a paper engine keeps one a venue and mode in the user's data folder; a replay keeps none."""
+
+    class Paper(ReplayGateway):
+        mode = "paper"
+
+    async with replay(quote(100)) as gateway:
+        await Engine(gateway, risk=LIMITS).run(cycles=1)
+    tape = Tape.of(planted_triangle(), [quote(100)])
+    async with Paper(tape, balances={"USDT": "1000"}) as gateway:
+        async with Engine(gateway, risk=LIMITS) as engine:
+            assert engine.ledger.path.name == "generated-paper-main.sqlite"
+            assert engine.ledger.path.exists()
+        with pytest.raises(UsageError, match="not open"):
+            _ = engine.ledger
+
+
+async def test_misuse_is_told():
+    """A start that is one text, and an epoch no id can be made of, are errors at once."""
+    with pytest.raises(UsageError, match="start"):
+        Engine(replay(), risk=LIMITS, start="USDT")
+    with pytest.raises(UsageError, match="epoch"):
+        Engine(replay(), risk=LIMITS, epoch="!")
+
+
+async def test_halt_is_told_and_journalled():
+    """A halt is an event for observers and for the ledger alike."""
+    told = []
+    gateway = replay(quote(100))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        async with Engine(gateway, risk=LIMITS, ledger=ledger, observers=[told.append]) as engine:
+            await engine.halt("why")
+        assert any(isinstance(event, Halted) for event in ledger.events())
+    assert [event.reason for event in told if isinstance(event, Halted)] == ["why"]

@@ -1,0 +1,381 @@
+"""The executor: an intent before every order, one order an intent, and a proven or visibly stuck end."""
+
+from decimal import Decimal
+
+import attrs
+import pytest
+from hypothesis import given, strategies as st
+
+from triarb.clock import ManualClock
+from triarb.exceptions import GatewayUnavailable, TradingRefused, UsageError
+from triarb.execution import ExecutionContext, SequentialExecutor
+from triarb.execution.ids import MAX_LENGTH, check_epoch, client_id, new_epoch
+from triarb.execution.steps import Finish, Trade, next_step, received
+from triarb.ledger import SqlLedger
+from triarb.market import RateTable
+from triarb.model import (
+    Answered,
+    BalancesSet,
+    ExecutionEnded,
+    Fill,
+    Intended,
+    LegDone,
+    LegResult,
+    NotFound,
+    Order,
+    OrderState,
+    OrderStatus,
+    Outcome,
+    Refused,
+    Side,
+    Submission,
+    SubmissionStatus,
+)
+from triarb.testing.execution import _plan, check_executor
+from triarb.testing.market import planted_triangle
+
+ACCEPTED, REJECTED, UNKNOWN = SubmissionStatus
+
+
+def the_plan():
+    snapshot = planted_triangle()
+    return _plan(RateTable(snapshot.markets, snapshot.fees(), snapshot.quotes))
+
+
+def fill(leg, amount, *, fee_rate="0.001", trade_id="1", cid="c"):
+    """A fill of `amount` at the leg's limit, its fee from what it brings."""
+    gross = amount if leg.side is Side.BUY else amount * leg.limit_price
+    fees = {leg.received_asset: gross * Decimal(fee_rate)}
+    market = leg.market
+    return Fill(
+        trade_id,
+        cid,
+        market.symbol,
+        market.base,
+        market.quote,
+        leg.side,
+        leg.limit_price,
+        amount,
+        fees,
+    )
+
+
+def result(leg, ordered, *fills, reason=""):
+    order = Order("c", leg.market.symbol, leg.side, Decimal(ordered), leg.limit_price)
+    return LegResult(order, fills, 0, 0, reason)
+
+
+class Scripted:
+    """A trading side that answers from a script: one submission, then look-ups in turn."""
+
+    def __init__(self, submissions, look_ups=()):
+        self.submissions = list(submissions)
+        self.look_ups = list(look_ups)
+        self.sent, self.canceled = [], []
+
+    async def submit(self, order, /):
+        self.sent.append(order)
+        answer = self.submissions.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(order) if callable(answer) else answer
+
+    async def look_up(self, cid, symbol, /):
+        answer = self.look_ups.pop(0) if self.look_ups else NotFound(cid, symbol)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(self.sent[-1]) if callable(answer) else answer
+
+    async def cancel(self, cid, symbol, /):
+        self.canceled.append(cid)
+        return await self.look_up(cid, symbol)
+
+
+async def run(gateway, *, gate=lambda _order: None):
+    """Execute the planted plan over `gateway`; the execution, the ledger's events, and those emitted."""
+    plan, emitted = the_plan(), []
+    async with SqlLedger("sqlite://") as ledger:
+        await ledger.append(BalancesSet(0, {"USDT": Decimal(1000)}, "opening"))
+        view = RateTable((), planted_triangle().fees()).view()
+        context = ExecutionContext(
+            gateway, view, ledger, ManualClock(), gate, emitted.append, "abcd", 1
+        )
+        try:
+            execution = await SequentialExecutor().execute(plan, context)
+        finally:
+            events = list(ledger.events())
+    return execution, events, emitted
+
+
+def filled(status=OrderStatus.FILLED, part=1):
+    """Accepts an order and fills `part` of it at its limit."""
+
+    def answer(order):
+        legs = {leg.market.symbol: leg for leg in the_plan().legs}
+        amount = (order.amount * Decimal(part)).quantize(Decimal("0.00001"))
+        fills = (fill(legs[order.symbol], amount, trade_id=order.client_id),) if amount else ()
+        state = OrderState(order.client_id, order.symbol, status, order.amount, amount, fills)
+        return Submission(ACCEPTED, state)
+
+    return answer
+
+
+def looked_up(status=OrderStatus.FILLED, part=1):
+    """The same as the answer to a look-up."""
+    return lambda order: filled(status, part)(order).state
+
+
+async def test_sequential_executor_conforms():
+    """The default executor passes the check that authors of executors run."""
+    await check_executor(SequentialExecutor)
+
+
+class Wrong(SequentialExecutor):
+    """Breaks one promise, told by its name."""
+
+    def __init__(self, how):
+        self.how = how
+
+    async def execute(self, plan, context, /):
+        match self.how:
+            case "plan instead of fills":
+                for number, leg in enumerate(plan.legs, 1):
+                    cid = client_id(context.epoch, context.number, number)
+                    order = Order(cid, leg.market.symbol, leg.side, leg.amount, leg.limit_price)
+                    await context.ledger.append(Intended(0, 1, number, order))
+                    await context.gateway.submit(order)
+            case "no intent":
+                leg = plan.legs[0]
+                order = Order("x", leg.market.symbol, leg.side, leg.amount, leg.limit_price)
+                await context.gateway.submit(order)
+            case "gate":
+                context = attrs.evolve(context, gate=lambda _order: None)
+            case "twice":
+                submit = context.gateway.submit
+
+                async def again(order):
+                    await submit(order)
+                    return await submit(order)
+
+                context.gateway.submit = again
+            case "off step":
+                legs = tuple(
+                    attrs.evolve(leg, amount=leg.amount + Decimal("0.000001")) for leg in plan.legs
+                )
+                plan = attrs.evolve(plan, legs=legs)
+        execution = await super().execute(plan, context)
+        if self.how == "wrong changes":
+            return attrs.evolve(execution, changes={})
+        return execution
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("plan instead of fills", "sent twice"),
+        ("no intent", "without an intent"),
+        ("gate", "when the gate is closed"),
+        ("twice", "sent twice"),
+        ("off step", "off the step"),
+        ("wrong changes", "where the exchange has"),
+    ],
+)
+async def test_check_executor_catches(how, said):
+    """An executor that breaks a promise fails the check with a sentence that says which."""
+    with pytest.raises(AssertionError, match=said):
+        await check_executor(lambda: Wrong(how))
+
+
+async def test_intent_is_journalled_before_each_order():
+    """I1: for every order sent, its intent stands in the journal before its answer, with the same numbers."""
+    gateway = Scripted([filled(), filled(), filled()])
+    execution, events, _ = await run(gateway)
+    orders = [e for e in events if isinstance(e, Intended | Answered)]
+    assert [type(e) for e in orders] == [Intended, Answered] * 3
+    assert [e.order for e in orders if isinstance(e, Intended)] == gateway.sent
+    assert execution.outcome is Outcome.COMPLETED
+    assert isinstance(events[-1], ExecutionEnded)
+
+
+async def test_next_leg_is_sized_from_fills_after_fees():
+    """B1: leg 2 spends what leg 1 brought after its fee, floored to the step, not what the plan says."""
+    gateway = Scripted([filled(OrderStatus.EXPIRED, "0.5"), filled(), filled()])
+    execution, _, _ = await run(gateway)
+    first, second, _ = gateway.sent
+    got = (first.amount / 2).quantize(Decimal("0.00001")) * Decimal("0.999")
+    assert second.amount == (got / Decimal("0.05")).quantize(
+        Decimal("0.0001"), rounding="ROUND_FLOOR"
+    )
+    assert execution.outcome is Outcome.COMPLETED  # a smaller first leg strands nothing
+
+
+async def test_rejected_first_leg_is_nothing():
+    """A rejected leg 1 ends with no asset changed and the exchange's reason."""
+    execution, _, _ = await run(Scripted([Submission(REJECTED, reason="-2010")]))
+    assert execution.outcome is Outcome.NOTHING
+    assert not any(execution.changes.values())
+    assert "-2010" in execution.reason.sentence
+
+
+async def test_rejected_second_leg_is_short_with_its_residue():
+    """A rejected leg 2 ends SHORT, what leg 1 brought is a residue, and no third order is sent."""
+    gateway = Scripted([filled(), Submission(REJECTED, reason="-1013")])
+    execution, _, _ = await run(gateway)
+    assert execution.outcome is Outcome.SHORT
+    assert execution.residues["BTC"] > 0
+    assert len(gateway.sent) == 2
+
+
+async def test_dust_below_the_next_minimum_is_short():
+    """B4: what is too little for the next market is a residue, and no order below a minimum is sent."""
+    gateway = Scripted([filled(OrderStatus.EXPIRED, "0.00001")])
+    execution, _, _ = await run(gateway)
+    assert execution.outcome is Outcome.SHORT
+    assert execution.reason.code == "cycle.below_minimum"
+
+
+async def test_unknown_answer_is_proven_by_a_look_up():
+    """A1: an answer that proves nothing is looked up, and the fills found count."""
+    gateway = Scripted(
+        [Submission(UNKNOWN, reason="timeout"), filled(), filled()],
+        [NotFound("c", "s"), GatewayUnavailable("no answer", code="x"), looked_up()],
+    )
+    execution, _, _ = await run(gateway)
+    assert execution.outcome is Outcome.COMPLETED
+    assert len(gateway.sent) == 3
+
+
+async def test_unproven_order_is_stuck_and_never_sent_again():
+    """A1, A3: not found proves nothing: the execution is STUCK, says which order, and nothing more is sent."""
+    gateway = Scripted([filled(), Submission(UNKNOWN, reason="timeout")])
+    execution, _, _ = await run(gateway)
+    assert execution.outcome is Outcome.STUCK
+    assert execution.reason.code == "leg.unproven"
+    assert gateway.sent[-1].client_id in execution.reason.sentence
+    assert len(gateway.sent) == 2
+
+
+async def test_whatever_a_gateway_raises_proves_nothing():
+    """An exception out of a gateway's submit is UNKNOWN, never a rejection."""
+    gateway = Scripted([KeyError("nonsense")], [looked_up()])
+    gateway.submissions += [filled(), filled()]
+    execution, events, _ = await run(gateway)
+    assert execution.outcome is Outcome.COMPLETED
+    assert next(e.status for e in events if isinstance(e, Answered)) is UNKNOWN
+
+
+async def test_open_order_is_canceled_and_then_proven():
+    """A6: an order still open after the look-ups is canceled, and what the cancel's look-up says counts."""
+    still_open = looked_up(OrderStatus.OPEN, 0)
+    gateway = Scripted(
+        [filled(OrderStatus.OPEN, 0), filled(), filled()],
+        [still_open] * 5 + [looked_up(OrderStatus.CANCELED, "0.5")],
+    )
+    execution, _, _ = await run(gateway)
+    assert len(gateway.canceled) == 1
+    assert execution.legs[0].filled == (gateway.sent[0].amount / 2).quantize(Decimal("0.00001"))
+
+
+async def test_fills_that_lag_behind_are_waited_for():
+    """A12: an order that is filled without its fills is looked up until they are there."""
+
+    def bare(order):
+        state = filled()(order).state
+        return Submission(ACCEPTED, attrs.evolve(state, fills=()))
+
+    execution, _, _ = await run(Scripted([bare, filled(), filled()], [looked_up()]))
+    assert execution.outcome is Outcome.COMPLETED
+
+
+async def test_gate_that_closes_between_legs_stops_the_next_order():
+    """E9: a refusal of the gate means that the order is not sent; what is held is a residue with the reason."""
+    gateway = Scripted([filled(), filled(), filled()])
+    execution, _, _ = await run(
+        gateway, gate=lambda _order: Refused("engine.halted", "no") if gateway.sent else None
+    )
+    assert len(gateway.sent) == 1
+    assert (execution.outcome, execution.reason.code) == (Outcome.SHORT, "engine.halted")
+
+
+async def test_a_gateway_that_refuses_to_trade_is_an_error():
+    """A read-only or production gateway raises out of the executor, with the ledger closed cleanly."""
+    refusal = TradingRefused("this gateway only reads", code="gateway.read_only")
+    gateway = Scripted([refusal])
+    with pytest.raises(TradingRefused, match="only reads"):
+        await run(gateway)
+
+
+async def test_observers_hear_of_every_leg():
+    """A LegDone is emitted for each leg, in order."""
+    _, _, emitted = await run(Scripted([filled(), filled(), filled()]))
+    assert [event.leg for event in emitted if isinstance(event, LegDone)] == [1, 2, 3]
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=4))
+def test_received_is_the_sum_of_fills_less_fees_in_that_asset(parts):
+    """What a leg brought does not depend on how it was split into fills."""
+    leg = the_plan().legs[0]
+    fills = [fill(leg, Decimal(part) / 1000, trade_id=str(i)) for i, part in enumerate(parts)]
+    whole = fill(leg, Decimal(sum(parts)) / 1000)
+    assert received(leg, result(leg, 1, *fills)) == received(leg, result(leg, 1, whole))
+
+
+@given(st.integers(0, 1_000_000))
+def test_next_leg_never_spends_more_than_was_received(units):
+    """I10: whatever leg 1 brought, leg 2 is a multiple of its step, above its minimum, and within it."""
+    plan = the_plan()
+    amount = Decimal(units) / 100_000
+    results = [result(plan.legs[0], "10", *((fill(plan.legs[0], amount),) if amount else ()))]
+    step = next_step(plan, results)
+    if isinstance(step, Trade):
+        leg = plan.legs[1]
+        assert step.amount % leg.market.amount_step == 0
+        assert step.amount >= leg.market.min_amount
+        assert step.amount * leg.limit_price <= received(plan.legs[0], results[0])
+    else:
+        assert step.outcome in (Outcome.NOTHING, Outcome.SHORT)
+
+
+def test_last_leg_that_falls_short_is_short():
+    """A last leg that fills in part leaves a residue, and the outcome says so."""
+    plan = the_plan()
+    results = [result(leg, leg.amount, fill(leg, leg.amount)) for leg in plan.legs[:2]]
+    last = plan.legs[2]
+    step = next_step(plan, [*results, result(last, last.amount, fill(last, last.amount / 2))])
+    assert step == Finish(Outcome.SHORT, step.reason)
+    assert step.reason.code == "leg.short"
+
+
+def test_maximum_caps_the_next_leg():
+    """More than a market takes is not ordered; the rest is a residue."""
+    plan = the_plan()
+    tight = attrs.evolve(
+        plan.legs[1], market=attrs.evolve(plan.legs[1].market, max_amount=Decimal(1))
+    )
+    plan = attrs.evolve(plan, legs=(plan.legs[0], tight, plan.legs[2]))
+    assert next_step(plan, [result(plan.legs[0], 1, fill(plan.legs[0], Decimal(1)))]) == Trade(
+        1, Decimal(1)
+    )
+
+
+@given(st.integers(1, 10**9), st.integers(1, 8), st.integers(0, 9))
+def test_client_ids_differ_and_fit_every_venue(number, leg, attempt):
+    """A15: an id is letters and digits, short enough everywhere, and tells its execution, leg and attempt apart."""
+    made = client_id("0" * 8, number, leg, attempt)
+    assert len(made) <= MAX_LENGTH
+    assert made.isalnum()
+    assert made != client_id("0" * 8, number, leg, attempt + 1)
+    assert made != client_id("0" * 8, number + 1, leg, attempt)
+
+
+@pytest.mark.parametrize("epoch", ["", "ABC", "a b c", "x" * 13, "abc"])
+def test_a_bad_epoch_is_refused(epoch):
+    """An epoch that ids cannot be made of is one clear error."""
+    with pytest.raises(UsageError, match="epoch"):
+        check_epoch(epoch)
+
+
+def test_a_new_epoch_is_fresh_and_fits():
+    """Random epochs pass their own check and do not repeat."""
+    made = {check_epoch(new_epoch()) for _ in range(20)}
+    assert len(made) == 20
