@@ -338,7 +338,6 @@ async def test_run_ends_by_time_by_count_and_by_word():
         assert (await engine.run(until=lambda: True)).counts["cycles"] == 0
         spaced = await engine.run()
         assert spaced.counts["batches"] <= 7
-        engine.stop()
 
 
 async def test_stop_ends_a_run_that_waits_for_quotes():
@@ -358,6 +357,16 @@ async def test_stop_ends_a_run_that_waits_for_quotes():
         await waiting.wait()
         engine.stop()
         assert (await task).state == "done"
+
+
+async def test_a_stop_before_the_first_step_counts():
+    """stop() that comes before run() is not lost."""
+    gateway = replay(quote(100))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger)
+        engine.stop()
+        assert (await engine.run()).executions == ()
+        assert len((await engine.run(cycles=1)).executions) == 1
 
 
 async def test_cancelling_a_run_finishes_the_cycle_under_way():

@@ -81,10 +81,9 @@ class ManualClock(Clock):
 
 
 def iso(ns: int) -> str:
-    """`ns` as ISO 8601 in UTC with microseconds."""
-    return datetime.fromtimestamp(ns // NS_PER_SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S") + (
-        f".{ns % NS_PER_SECOND // 1000:06d}+00:00"
-    )
+    """`ns` as ISO 8601 in UTC, with microseconds where there are any."""
+    moment = datetime.fromtimestamp(ns // NS_PER_SECOND, UTC)
+    return moment.replace(microsecond=ns % NS_PER_SECOND // 1000).isoformat()
 
 
 def parse_iso(text: str) -> int:
@@ -94,7 +93,10 @@ def parse_iso(text: str) -> int:
         ValueError: `text` is no such time.
     """
     moment = datetime.fromisoformat(text)
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is before the year 1 or after the year 9999") from None
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1000
 

@@ -42,18 +42,18 @@ def parse_decimal(value: str | int | Decimal) -> Decimal:
     Raises:
         ValueError: a float (its text is already lost), not a number, not finite, or beyond the bounds of this module.
     """
+    told = str(value) if isinstance(value, Decimal) else repr(value)
     if isinstance(value, bool | float) or not isinstance(value, str | int | Decimal):
-        raise ValueError(f"{value!r} is a {type(value).__name__}, not an exact number")  # noqa: TRY004
+        raise ValueError(f"{told} is a {type(value).__name__}, not an exact number")  # noqa: TRY004
     try:
         number = Decimal(value)
     except decimal.InvalidOperation:
-        raise ValueError(f"{value!r} is not a number") from None
+        raise ValueError(f"{told} is not a number") from None
     if not number.is_finite():
-        raise ValueError(f"{value!r} is not finite")
-    if number and (
-        len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT
-    ):
-        raise ValueError(f"{value!r} has more digits than money can have")
+        raise ValueError(f"{told} is not finite")
+    significant = bytes(number.as_tuple().digits).rstrip(b"\0")
+    if significant and (len(significant) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT):
+        raise ValueError(f"{told} has more digits than money can have")
     return number
 
 
@@ -112,9 +112,7 @@ def _to_step(value: Decimal, step: Decimal | None, rounding: str) -> Decimal:
 
 def to_decimal(ratio: Fraction, places: int = 18) -> Decimal:
     """`ratio` rounded half to even at `places` decimals, for showing; comparisons use the fraction itself."""
-    with arithmetic():
-        quotient = Decimal(ratio.numerator) / Decimal(ratio.denominator)
-        return quotient.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    return Decimal(f"{round(ratio * 10**places)}E-{places}")
 
 
 def edge_bps(ratio: Fraction) -> Decimal:

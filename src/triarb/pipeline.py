@@ -1,6 +1,7 @@
 """The path as pure calls: nominate from rates, decide on a confirmed opportunity. No clock, no I/O."""
 
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -9,9 +10,9 @@ from triarb.exceptions import PolicyViolation
 from triarb.finders.finder import CycleFinder
 from triarb.market.rates import RateTable
 from triarb.model import Approved, Cycle, Opportunity, Plan, PlannedLeg, Portfolio, Refused
-from triarb.money import arithmetic, edge_bps, plain
+from triarb.money import BPS, arithmetic, edge_bps, plain
 from triarb.pricing.legs import allowed, unit_given, unit_received
-from triarb.pricing.plan import margin_ratio, stranded_losses
+from triarb.pricing.plan import make_plan, margin_ratio
 from triarb.risk.policy import RiskPolicy
 from triarb.sizing import Sizer
 
@@ -42,14 +43,22 @@ def review(
         PolicyViolation: it raised, or returned neither a refusal nor an approval of this very opportunity.
     """
     approved = _call("risk.review", risk.review, opportunity, portfolio, now_ns)
-    if isinstance(approved, Refused) or (
-        isinstance(approved, Approved) and approved.opportunity is opportunity
-    ):
+    if isinstance(approved, Refused):
         return approved
-    raise PolicyViolation(
-        f"{type(risk).__name__}.review returned {approved!r:.200}",
-        hint="return Approved(opportunity, ...) of the opportunity it was given, or Refused",
-    )
+    if not isinstance(approved, Approved) or approved.opportunity is not opportunity:
+        raise PolicyViolation(
+            f"{type(risk).__name__}.review returned {approved!r:.200}",
+            hint="return Approved(opportunity, ...) of the opportunity it was given, or Refused",
+        )
+    for name in ("max_amount", "max_loss", "min_edge_bps"):
+        bound = getattr(approved, name)
+        missing = bound is None and name != "min_edge_bps"
+        if not missing and not _is_exact(bound):
+            raise PolicyViolation(
+                f"{type(risk).__name__}.review returned {name} as {bound!r:.200}",
+                hint="a bound is a finite Decimal, and never a float",
+            )
+    return approved
 
 
 def size(approved: Approved, sizer: Sizer, portfolio: Portfolio) -> Plan | Refused:
@@ -66,7 +75,8 @@ def size(approved: Approved, sizer: Sizer, portfolio: Portfolio) -> Plan | Refus
             f"{type(sizer).__name__}.size returned {plan!r:.200}",
             hint="return a Plan (triarb.pricing.make_plan) or Refused",
         )
-    for breach in breaches(plan, approved, portfolio):
+    breach = _call("the check of a plan", lambda: next(breaches(plan, approved, portfolio), None))
+    if breach is not None:
         raise PolicyViolation(f"{type(sizer).__name__}.size: {breach}")
     return plan
 
@@ -91,39 +101,66 @@ def breaches(plan: Plan, approved: Approved, portfolio: Portfolio) -> Iterator[s
         yield f"a plan of {plan.cycle_id} from {plan.start} for another opportunity"
     if [(leg.market, leg.side, leg.fee) for leg in plan.legs] != wanted:
         yield "its legs are not those of the opportunity"
-        return
-    for number, leg in enumerate(plan.legs, 1):
-        yield from (f"leg {number}: {sentence}" for sentence in _leg_breaches(leg))
+    elif not all(_is_exact(number) for number in _numbers(plan)):
+        yield "it holds a number that is no finite Decimal"
+    else:
+        yield from _false_numbers(plan, opportunity)
+        yield from _broken_bounds(plan, approved, portfolio)
+
+
+def _false_numbers(plan: Plan, opportunity: Opportunity) -> Iterator[str]:
+    shown = zip(plan.legs, opportunity.cycle.legs, strict=True)
+    for number, (planned, leg) in enumerate(shown, 1):
+        yield from (f"leg {number}: {fault}" for fault in _leg_breaches(planned, leg.price))
     for number, (one, other) in enumerate(pairwise(plan.legs), 2):
         if other.given > one.received:
             yield f"leg {number} spends {plain(other.given)} of {plain(one.received)} received"
+    own = make_plan(opportunity, plan.legs, plan.gap_bps)
+    if (plan.expected_result, plan.worst_result) != (own.expected_result, own.worst_result):
+        yield "its results are not those of its legs"
+    if not 0 <= plan.gap_bps <= BPS or plan.stranded_losses != own.stranded_losses:
+        yield "its stranded losses are not those of its legs"
+
+
+def _broken_bounds(plan: Plan, approved: Approved, portfolio: Portfolio) -> Iterator[str]:
+    with arithmetic():
+        free, max_loss = portfolio.free(plan.start), plan.max_loss
     if approved.max_amount is not None and plan.at_stake > approved.max_amount:
         yield f"it stakes {plain(plan.at_stake)} {plan.start} of at most {plain(approved.max_amount)}"
-    if plan.at_stake > portfolio.free(plan.start):
-        yield f"it stakes {plain(plan.at_stake)} {plan.start} of {plain(portfolio.free(plan.start))} free"
-    with arithmetic():
-        expected = plan.legs[-1].received - plan.legs[0].given
-        worst = plan.legs[-1].worst_received - plan.legs[0].worst_given
-    if (plan.expected_result, plan.worst_result) != (expected, worst):
-        yield "its results are not those of its legs"
-    losses = stranded_losses(opportunity.rates, plan.start, plan.legs, plan.gap_bps)
-    if plan.gap_bps < 0 or plan.stranded_losses != losses:
-        yield "its stranded losses are not those of its legs"
-    if approved.max_loss is not None and plan.max_loss > approved.max_loss:
-        yield f"it may lose {plain(plan.max_loss)} {plan.start} of at most {plain(approved.max_loss)}"
+    if plan.at_stake > free:
+        yield f"it stakes {plain(plan.at_stake)} {plan.start} of {plain(free)} free"
+    if approved.max_loss is not None and max_loss > approved.max_loss:
+        yield f"it may lose {plain(max_loss)} {plan.start} of at most {plain(approved.max_loss)}"
     margin = margin_ratio(plan.legs)
     if margin < 1 + Fraction(approved.min_edge_bps) / 10_000:
         yield f"its edge at the margin is {edge_bps(margin):.4f} bps of at least {approved.min_edge_bps}"
+    if plan.expected_result <= 0:
+        yield f"it expects {plain(plan.expected_result)} {plan.start}, no profit"
 
 
-def _leg_breaches(leg: PlannedLeg) -> Iterator[str]:
+def _numbers(plan: Plan) -> Iterator[Any]:
+    yield from (plan.expected_result, plan.worst_result, plan.gap_bps, *plan.stranded_losses)
+    for leg in plan.legs:
+        yield from (leg.amount, leg.limit_price, leg.given, leg.received)
+        yield from (leg.worst_given, leg.worst_received)
+
+
+def _is_exact(number: Any) -> bool:
+    return isinstance(number, Decimal) and number.is_finite()
+
+
+def _leg_breaches(leg: PlannedLeg, top_price: Decimal) -> Iterator[str]:
     refusal = allowed(leg.market, leg.limit_price, leg.amount)
     if refusal is not None:
         yield refusal.sentence
     with arithmetic():
-        worst_given = leg.amount * unit_given(leg.side, leg.limit_price, leg.fee)
-        worst_received = leg.amount * unit_received(leg.side, leg.limit_price, leg.fee)
-    if (leg.worst_given, leg.worst_received) != (worst_given, worst_received):
+        given, received = (
+            [leg.amount * unit(leg.side, price, leg.fee) for price in (leg.limit_price, top_price)]
+            for unit in (unit_given, unit_received)
+        )
+    if (leg.worst_given, leg.worst_received) != (given[0], received[0]):
         yield "its worst case is not that of its amount and limit"
-    if leg.given > worst_given or leg.received < worst_received:
+    if leg.given > given[0] or leg.received < received[0]:
         yield "it expects worse than its limit allows"
+    if leg.given < min(given) or leg.received > max(received):
+        yield "it expects better than its book shows"

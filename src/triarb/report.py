@@ -129,6 +129,11 @@ class Report:
         }
 
     @property
+    def residue_worth(self) -> dict[str, Decimal]:
+        """The same in the start assets, at the prices that the rest of their cycles would have traded at."""
+        return _sum((e.plan.start, residue_worth(e)) for e in self.executions)
+
+    @property
     def missed(self) -> int:
         """Executions whose prices were gone when an order arrived: a leg filled nothing or too little."""
         outcomes = self.outcomes
@@ -150,6 +155,7 @@ class Report:
             "missed": self.missed,
             **{name: _texts(getattr(self, name)) for name in ("gross", "fee_cost", "net", "fees")},
             "residues": _texts(self.residues),
+            "residue_worth": _texts(self.residue_worth),
             "halted": self.halted,
         }
 
@@ -173,8 +179,15 @@ class Report:
             ("fees cost", _money(self.fee_cost)),
             ("net", _money(self.net)),
             ("left in other assets", _money(self.residues)),
+            ("worth of those", self._worth_in_words()),
             *([("halted", self.halted)] if self.halted is not None else []),
         ]
+
+    def _worth_in_words(self) -> str:
+        if not self.residues:
+            return "nothing"
+        worth = _money({asset: round(n, 8) for asset, n in self.residue_worth.items()})
+        return f"{worth} at their cycles' prices; not sold, and counted as nothing above"
 
     def __str__(self) -> str:
         return "\n".join(f"{name + ':':<22}{text}" for name, text in self.lines())
@@ -184,10 +197,29 @@ COUNTS = ("batches", "quotes", "nominated", "cycles", "confirmed", "approved", "
 
 
 def fee_cost(execution: Execution) -> Decimal:
-    """The fees of one execution in its start asset, each turned at the gross prices of the legs after it.
+    """The fees of one execution in its start asset, by `_worth`.
 
-    A leg that did not fill counts with its limit price. A fee in an asset outside the cycle has no price here and
-    counts nothing: `Report.fees` shows it.
+    A fee in an asset outside the cycle has no price here and counts nothing: `Report.fees` shows it.
+    """
+    return _valued(execution, execution.fees)
+
+
+def residue_worth(execution: Execution) -> Decimal:
+    """What one execution left in middle assets, in its start asset, by `_worth`: nobody has sold it yet."""
+    return _valued(execution, execution.residues)
+
+
+def _valued(execution: Execution, amounts: Mapping[str, Decimal]) -> Decimal:
+    worth = _worth(execution)
+    return to_decimal(
+        sum((Fraction(n) * worth.get(asset, 0) for asset, n in amounts.items()), Fraction(0))
+    )
+
+
+def _worth(execution: Execution) -> dict[str, Fraction]:
+    """A unit of each asset of the cycle in the start asset, at the gross prices of the legs after it.
+
+    A leg that did not fill counts with its limit price.
     """
     worth = {execution.plan.start: Fraction(1)}
     for number, leg in reversed(list(enumerate(execution.plan.legs))):
@@ -201,10 +233,7 @@ def fee_cost(execution: Execution) -> Decimal:
         else:
             rate = gross_rate(leg.side, leg.limit_price)
         worth.setdefault(leg.given_asset, worth[leg.received_asset] * rate)
-    cost = sum(
-        (Fraction(fee) * worth.get(asset, 0) for asset, fee in execution.fees.items()), Fraction(0)
-    )
-    return to_decimal(cost)
+    return worth
 
 
 def _sum(items: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
@@ -220,4 +249,7 @@ def _texts(amounts: Mapping[str, Decimal]) -> dict[str, str]:
 
 
 def _money(amounts: Mapping[str, Decimal]) -> str:
-    return ", ".join(f"{plain(amount)} {asset}" for asset, amount in amounts.items()) or "nothing"
+    return (
+        ", ".join(f"{plain(round(amount, 12))} {asset}" for asset, amount in amounts.items())
+        or "nothing"
+    )

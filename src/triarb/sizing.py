@@ -7,18 +7,31 @@ from typing import Final, Protocol
 
 import attrs
 
+from triarb.exceptions import UsageError
 from triarb.model import Approved, Plan, Portfolio, Refused
-from triarb.money import Money, as_money, edge_bps, plain, to_decimal
+from triarb.money import BPS, Money, arithmetic, as_money, edge_bps, parse_bps, plain, to_decimal
 from triarb.pricing import Priced, make_plan, margin_ratio, most_profitable, profit_at
 from triarb.pricing.plan import DEFAULT_GAP_BPS
 
 _SHRINKS: Final = 8
 
 
+def as_gap(value: str | float | Decimal) -> Decimal:
+    """An adverse move in bps, as a person types it.
+
+    Raises:
+        UsageError: below zero, or more than all.
+    """
+    gap_bps = parse_bps(value, "gap_bps")
+    if not 0 <= gap_bps <= BPS:
+        raise UsageError(f"gap_bps is {plain(gap_bps)}", hint="0 to 10000, which is all of it")
+    return gap_bps
+
+
 class Sizer(Protocol):
     """Chooses the amounts of an approved opportunity, within its bounds and what the portfolio has free.
 
-    Sync and pure. The pipeline checks what it returns and takes a breach for a broken contract.
+    A plan must expect a profit in its start asset. Sync and pure. The pipeline checks what it returns and takes a breach for a broken contract.
     `triarb.testing.check_sizer` tests an implementation.
     """
 
@@ -34,7 +47,7 @@ class Sizer(Protocol):
 class FixedSizer(Sizer):
     """Always starts with the same amount, or not at all.
 
-    Each leg trades what that amount comes to through the whole depth of its book.
+    Each leg trades what that amount comes to through the whole depth of its book (`triarb.pricing.profit_at`).
     Refuses ``size.currency``, ``size.balance``, ``size.bound``, ``size.edge``, ``size.max_loss`` and what pricing
     refuses.
 
@@ -44,7 +57,7 @@ class FixedSizer(Sizer):
     """
 
     amount: Money = attrs.field(converter=as_money)
-    gap_bps: Decimal = DEFAULT_GAP_BPS
+    gap_bps: Decimal = attrs.field(default=DEFAULT_GAP_BPS, converter=as_gap)
 
     def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
         """A plan that spends the amount, up to one step of leg 1."""
@@ -59,13 +72,16 @@ class FixedSizer(Sizer):
         if isinstance(priced, Refused):
             return priced
         plan = _within(approved, priced, self.gap_bps)
-        room = _room(approved, portfolio)
-        if isinstance(plan, Plan) and plan.at_stake > room:
-            return Refused(
-                "size.balance" if room == portfolio.free(start) else "size.bound",
-                f"{plain(plan.at_stake)} {start} are more than the {plain(room)} that may be spent",
-                {"at_stake": plan.at_stake, "room": room, "start": start},
-            )
+        if isinstance(plan, Refused):
+            return plan
+        rooms = {"size.balance": _free(portfolio, start), "size.bound": approved.max_amount}
+        for code, room in rooms.items():
+            if room is not None and plan.at_stake > room:
+                return Refused(
+                    code,
+                    f"{plain(plan.at_stake)} {start} are more than the {plain(room)} that may be spent",
+                    {"at_stake": plan.at_stake, "room": room, "start": start},
+                )
         return plan
 
 
@@ -74,44 +90,54 @@ class TopOfBookSizer(Sizer):
     """The size of most profit at the top of the books, within the bounds and the free balance.
 
     Where the stranded loss is above its bound the size shrinks until it is not.
-    Refuses ``size.balance``, ``size.max_loss`` and what pricing refuses.
+    Refuses ``size.balance``, ``size.edge``, ``size.max_loss`` and what pricing refuses.
 
     Attributes:
         gap_bps: the adverse move that a stranded loss assumes.
     """
 
-    gap_bps: Decimal = DEFAULT_GAP_BPS
+    gap_bps: Decimal = attrs.field(default=DEFAULT_GAP_BPS, converter=as_gap)
 
     def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
         """The plan of most profit that keeps every bound."""
         start = approved.opportunity.cycle.start
-        room = _room(approved, portfolio)
-        if room <= 0:
-            return Refused("size.balance", f"there is no free {start}", {"free": room})
-        answer: Plan | Refused = Refused("size.max_loss", "no size keeps the loss bound")
+        free = _free(portfolio, start)
+        if free <= 0:
+            return Refused("size.balance", f"there is no free {start}", {"free": free})
+        room = free if approved.max_amount is None else min(free, approved.max_amount)
+        bound = approved.max_loss
+        answer = self._up_to(room, approved)
         for _ in range(_SHRINKS):
-            priced = most_profitable(approved.opportunity, room)
-            if isinstance(priced, Refused):
-                return priced
-            answer = _within(approved, priced, self.gap_bps)
-            if not isinstance(answer, Refused) or answer.code != "size.max_loss":
+            if isinstance(answer, Plan) or answer.code != "size.max_loss":
+                return answer
+            if not bound or bound < 0:
                 return answer
             # The loss is all but linear in the size: go to where it meets the bound, a little less.
-            shrink = Fraction(answer.numbers["max_loss"]) / Fraction(answer.numbers["loss"])
-            room = to_decimal(Fraction(priced.amount) * shrink * Fraction(99, 100))
-            if room <= 0:
-                return answer
+            amount, loss = (Fraction(answer.numbers[name]) for name in ("amount", "loss"))
+            less = to_decimal(amount * Fraction(bound) / loss * Fraction(99, 100))
+            smaller = self._up_to(less, approved)
+            if isinstance(smaller, Refused) and smaller.code != "size.max_loss":
+                return answer  # the markets take no less: the loss is what keeps it from trading
+            answer = smaller
         return answer
 
+    def _up_to(self, room: Decimal, approved: Approved) -> Plan | Refused:
+        priced = most_profitable(approved.opportunity, room)
+        if isinstance(priced, Refused):
+            return priced
+        return _within(approved, priced, self.gap_bps)
 
-def _room(approved: Approved, portfolio: Portfolio) -> Decimal:
-    free = portfolio.free(approved.opportunity.cycle.start)
-    return free if approved.max_amount is None else min(free, approved.max_amount)
+
+def _free(portfolio: Portfolio, asset: str) -> Decimal:
+    with arithmetic():
+        return portfolio.free(asset)
 
 
 def _within(approved: Approved, priced: Priced, gap_bps: Decimal) -> Plan | Refused:
     plan = make_plan(approved.opportunity, priced.legs, gap_bps)
     margin = margin_ratio(plan.legs)
+    with arithmetic():
+        max_loss = plan.max_loss
     if plan.expected_result <= 0 or margin < 1 + Fraction(approved.min_edge_bps) / 10_000:
         return Refused(
             "size.edge",
@@ -119,10 +145,10 @@ def _within(approved: Approved, priced: Priced, gap_bps: Decimal) -> Plan | Refu
             f"the last of them {edge_bps(margin):.4f} bps",
             {"result": plan.expected_result, "margin_bps": edge_bps(margin)},
         )
-    if approved.max_loss is not None and plan.max_loss > approved.max_loss:
+    if approved.max_loss is not None and max_loss > approved.max_loss:
         return Refused(
             "size.max_loss",
-            f"{plain(plan.max_loss)} {plan.start} could be lost, of at most {plain(approved.max_loss)}",
-            {"loss": plan.max_loss, "max_loss": approved.max_loss},
+            f"{plain(max_loss)} {plan.start} could be lost, of at most {plain(approved.max_loss)}",
+            {"amount": priced.amount, "loss": max_loss, "max_loss": approved.max_loss},
         )
     return plan

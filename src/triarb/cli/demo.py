@@ -64,7 +64,7 @@ def demo(
         gateway,
         title=f"{made.source}, fee {fee_bps} bps",
         watched=not json,
-        risk=RiskLimits(min_edge_bps=1, max_notional="100 USDT", max_daily_loss="20 USDT"),
+        risk=RiskLimits(min_edge_bps=1, max_notional="50 USDT", max_daily_loss="500 USDT"),
         finder=BoundedCycleFinder(start=("USDT",)),
         start=("USDT",),
     )

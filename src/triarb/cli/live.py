@@ -35,6 +35,8 @@ class LiveView:
     def __enter__(self) -> Self:
         if self._visible:
             self._live.start()
+        else:
+            self._live.console.print(f"{self._title}: running; Ctrl-C ends it with its report")
         return self
 
     def __exit__(
@@ -50,7 +52,7 @@ class LiveView:
         """Take in one event of the engine."""
         match event:
             case Nominated(at_ns, cycles):
-                self._now = iso(at_ns)[11:23]
+                self._now = iso(at_ns)[11:19]
                 self._counts["batches"] += 1
                 self._counts["nominated"] += len(cycles)
             case Confirmed():
@@ -63,7 +65,7 @@ class LiveView:
                 took_ms = (execution.ended_ns - execution.started_ns) / NS_PER_MS
                 self._executions.append(
                     (
-                        iso(execution.started_ns)[11:23],
+                        iso(execution.started_ns)[11:19],
                         execution.plan.cycle_id,
                         str(execution.outcome),
                         f"{plain(round(execution.result, 8))} {execution.plan.start}",

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,8 +45,7 @@ def run_engine(
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stop)
-            return await engine.run(seconds=seconds, cycles=cycles)
+            with view or nullcontext():
+                return await engine.run(seconds=seconds, cycles=cycles)
 
-    shown: AbstractContextManager[object] = view or nullcontext()
-    with shown:
-        return asyncio.run(run())
+    return asyncio.run(run())

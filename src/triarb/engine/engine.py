@@ -181,7 +181,7 @@ class Engine:
         self._halted = None
 
     def stop(self) -> None:
-        """End `run` after the execution that is under way, if one is."""
+        """End `run` after the execution that is under way, if one is; before `run`, it ends at once."""
         self._stop.set()
 
     # -- the path -----------------------------------------------------------------------------------------------
@@ -238,7 +238,6 @@ class Engine:
         self._counts.clear()
         self._refused.clear()
         self._seen.clear()
-        self._stop.clear()
         done: list[LedgerEvent] = []
         try:
             while not self._over(began_ns, seconds, cycles, until, len(done)):
@@ -250,6 +249,7 @@ class Engine:
                 if self._interval_seconds:
                     await self.clock.sleep(self._interval_seconds)
         finally:
+            self._stop.clear()  # only now: a stop that came before the first step counts
             ended = self._run_ended(began_ns)
             self._emit(ended)
             await self.ledger.append(ended)

@@ -35,8 +35,10 @@ def exact(value: Any) -> Decimal | None:
 def market_from_ccxt(raw: Mapping[str, Any], *, precision_mode: int = TICK_SIZE) -> Market:
     """A spot market. Where the exchange counts precision in digits rather than steps, no step is told.
 
+    Nor is a taker fee told that is a list of tiers, or of 10 % or more, which is a slip in ccxt's tables.
+
     Raises:
-        ValueError: a limit that is no number, or a base that is its own quote.
+        ValueError: a limit that is no number, no base or quote, or a base that is its own quote.
     """
     limits = raw.get("limits") or {}
 
@@ -48,6 +50,8 @@ def market_from_ccxt(raw: Mapping[str, Any], *, precision_mode: int = TICK_SIZE)
         number = exact((raw.get("precision") or {}).get(kind))
         return number if number and number > 0 and precision_mode == TICK_SIZE else None
 
+    if not raw["base"] or not raw["quote"]:
+        raise ValueError(f"{raw['symbol']}: base is {raw['base']}, quote is {raw['quote']}")
     if raw["base"] == raw["quote"]:
         raise ValueError(f"{raw['symbol']}: base and quote are both {raw['base']}")
     return Market(
@@ -64,8 +68,16 @@ def market_from_ccxt(raw: Mapping[str, Any], *, precision_mode: int = TICK_SIZE)
         max_notional=limit("cost", "max"),
         min_price=limit("price", "min"),
         max_price=limit("price", "max"),
-        taker=exact(raw.get("taker")),
+        taker=_taker(raw.get("taker")),
     )
+
+
+def _taker(value: Any) -> Decimal | None:
+    try:
+        rate = exact(value)
+    except ValueError:
+        return None
+    return rate if rate is not None and abs(rate) < Decimal("0.1") else None
 
 
 def quote_from_ccxt(symbol: str, ticker: Mapping[str, Any], *, received_ns: int) -> Quote:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from triarb.exceptions import PolicyViolation
 from triarb.market.fees import FeeSchedule
 from triarb.model import Cycle, Opportunity, OrderBook, RateView, Refused
 from triarb.pricing.size import best_size
@@ -24,7 +25,11 @@ def confirm(
 
     Refused: ``book.missing``, ``market.one_sided``, ``market.crossed``, ``market.no_fee``, ``cycle.unprofitable``
     (with the rate that nominated it and the rate now), and all that `most_profitable` refuses.
+
+    Raises:
+        PolicyViolation: its legs are no closed path over distinct assets and markets: a finder broke its contract.
     """
+    _check_path(cycle)
     fresh = []
     for leg in cycle.legs:
         symbol = leg.market.symbol
@@ -35,8 +40,9 @@ def confirm(
         if fault is not None:
             return Refused(fault, f"the book of {symbol} cannot be traded on", {"symbol": symbol})
         fee = fees.fee(symbol)
-        if fee is None:
-            return Refused("market.no_fee", f"the fee of {symbol} is unknown", {"symbol": symbol})
+        if fee is None or abs(fee.rate) >= 1:
+            why = "is unknown" if fee is None else f"of {fee.rate} is no fraction of a trade"
+            return Refused("market.no_fee", f"the fee of {symbol} {why}", {"symbol": symbol})
         fresh.append(attrs.evolve(leg, price=book.against(leg.side)[0].price, fee=fee))
     now = Cycle(tuple(fresh))
     if now.net_ratio <= 1:
@@ -50,3 +56,19 @@ def confirm(
         return size
     taken = {leg.market.symbol: books[leg.market.symbol] for leg in now.legs}
     return Opportunity(now, cycle, taken, rates, now_ns)
+
+
+def _check_path(cycle: Cycle) -> None:
+    given, received = [leg.given for leg in cycle.legs], [leg.received for leg in cycle.legs]
+    symbols = [leg.market.symbol for leg in cycle.legs]
+    closed = received == [*given[1:], *given[:1]]
+    if (
+        not closed
+        or len(given) < 2
+        or any(len({*names}) < len(names) for names in (given, symbols))
+    ):
+        path = ", ".join(
+            f"{one} to {other} on {symbol}"
+            for one, other, symbol in zip(given, received, symbols, strict=True)
+        )
+        raise PolicyViolation(f"a finder nominated what is no cycle: {path or 'no leg'}")

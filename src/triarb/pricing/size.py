@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -103,15 +103,13 @@ def best_size(
         return lattice
     best = lattice.best()
     if best is None:
-        return Refused(
-            "cycle.no_profit_after_rounding",
-            f"no size of {cycle.id} leaves a profit once every leg is rounded to its step",
-            {"cycle": cycle.id, "start": cycle.start},
-        )
+        why = "leaves a profit once every leg is rounded to its step"
+        return _no_size("cycle.no_profit_after_rounding", why, cycle, max_amount)
     legs = []
     for leg, steps in zip(cycle.legs, best, strict=True):
-        levels = books[leg.market.symbol].against(leg.side)[:1]
-        result = planned(leg, levels, steps * step_of(leg.market))
+        with arithmetic():
+            amount = steps * step_of(leg.market)
+        result = planned(leg, books[leg.market.symbol].against(leg.side)[:1], amount)
         if isinstance(result, Refused):
             return result
         legs.append(result)
@@ -206,11 +204,8 @@ class _Lattice:
             most[0] = min(most[0], Fraction(max_amount) // value_in)
         bounds = _pivot_bounds(pays, least, most, pivot)
         if bounds is None:
-            return Refused(
-                "cycle.below_minimum",
-                f"no size of {cycle.id} from {cycle.start} keeps the minimums of all its markets",
-                {"cycle": cycle.id, "start": cycle.start},
-            )
+            why = "keeps the minimums of all its markets"
+            return _no_size("cycle.below_minimum", why, cycle, max_amount)
         scale = math.lcm(value_in.denominator, value_out.denominator)
         return cls(
             pays,
@@ -225,17 +220,24 @@ class _Lattice:
 
     def best(self) -> list[int] | None:
         """The steps of every leg at the size of most profit, of equals the largest; None where none profits."""
-        best, best_profit = None, 0
-        low = self.low
+        before = [(*self.pays[i], self.least[i]) for i in range(self.pivot - 1, -1, -1)]
+        after = [(*self.pays[i - 1], self.most[i]) for i in range(self.pivot + 1, len(self.most))]
+        best, best_profit, low = 0, 0, self.low
         for count in range(self.high, max(self.high - BUDGET, 0), -1):
             if count < low:
                 break
-            steps = self.through(count)
-            profit = steps[-1] * self.value_out - steps[0] * self.value_in
+            first = last = count  # spelt out rather than `through`: this is where the time goes
+            for paid, paying, least in before:
+                needed = -(-first * paying // paid)
+                first = max(least, needed)
+            for paid, paying, most in after:
+                possible = last * paid // paying
+                last = min(most, possible)
+            profit = last * self.value_out - first * self.value_in
             if profit > best_profit:
-                best, best_profit = steps, profit
+                best, best_profit = count, profit
                 low = max(low, profit // self.slope)
-        return best
+        return self.through(best) if best else None
 
     def through(self, count: int) -> list[int]:
         """The steps of every leg with `count` at the pivot: as few as possible before it, as many as possible after."""
@@ -279,6 +281,15 @@ def _floor(steps: int, pays: tuple[int, int]) -> int:
 def _ceil(steps: int, pays: tuple[int, int]) -> int:
     """How many steps of the leg before pay for them."""
     return -(-steps * pays[1] // pays[0])
+
+
+def _no_size(code: str, why: str, cycle: Cycle, max_amount: Decimal | None) -> Refused:
+    numbers: dict[str, Any] = {"cycle": cycle.id, "start": cycle.start}
+    limit = ""
+    if max_amount is not None:
+        numbers["max_amount"] = max_amount
+        limit = f" with at most {plain(max_amount)} {cycle.start}"
+    return Refused(code, f"no size of {cycle.id} from {cycle.start}{limit} {why}", numbers)
 
 
 def _no_room(leg: Leg, shown: Fraction, largest: Decimal | None) -> Refused:

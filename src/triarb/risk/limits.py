@@ -1,6 +1,5 @@
 """RiskLimits: the usual policies, composed, in the words of a settings file."""
 
-from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +7,7 @@ import attrs
 
 from triarb.exceptions import UsageError
 from triarb.model import Approved, Opportunity, Portfolio, Refused
-from triarb.money import Money, as_money, parse_bps
+from triarb.money import Money, as_money
 from triarb.risk.policies import (
     Allowed,
     Denied,
@@ -19,28 +18,19 @@ from triarb.risk.policies import (
     MaxNotional,
     MaxSkew,
     MinEdge,
+    as_max_edge,
+    as_min_edge,
+    as_names,
 )
 from triarb.risk.policy import AllOf, RiskPolicy
 
 
-def _min_edge(value: str | float | Decimal) -> Decimal:
-    return parse_bps(value, "min_edge_bps")
-
-
-def _max_edge(value: str | float | Decimal) -> Decimal:
-    return parse_bps(value, "max_edge_bps")
-
-
 def _positive(_instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    amount = value.amount if isinstance(value, Money) else value
-    if isinstance(amount, bool | float) or amount <= 0:
-        raise UsageError(f"{attribute.name} is {value}", hint="it must be above zero")
-
-
-def _names(value: Collection[str]) -> frozenset[str]:
-    if isinstance(value, str):
-        raise UsageError(f"{value!r} is one text, not names", hint=f"write [{value!r}]")
-    return frozenset(value)
+    number = value.amount if isinstance(value, Money) else value
+    if not isinstance(number, int | Decimal) or isinstance(number, bool) or number <= 0:
+        raise UsageError(
+            f"{attribute.name} is {value!s}", hint="it must be above zero, and no float"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -62,17 +52,17 @@ class RiskLimits(RiskPolicy):
         deny: assets and symbols.
     """
 
-    min_edge_bps: Decimal = attrs.field(converter=_min_edge)
+    min_edge_bps: Decimal = attrs.field(converter=as_min_edge)
     max_notional: Money = attrs.field(converter=as_money, validator=_positive)
     max_daily_loss: Money = attrs.field(converter=as_money, validator=_positive)
     max_edge_bps: Decimal = attrs.field(
-        default=Decimal(500), converter=_max_edge, validator=_positive
+        default=Decimal(500), converter=as_max_edge, validator=_positive
     )
     max_legs: int = attrs.field(default=5, validator=_positive)
     max_age_ms: int = attrs.field(default=2_000, validator=_positive)
     max_skew_ms: int = attrs.field(default=2_000, validator=_positive)
-    allow: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
-    deny: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
+    allow: frozenset[str] = attrs.field(default=frozenset(), converter=as_names)
+    deny: frozenset[str] = attrs.field(default=frozenset(), converter=as_names)
 
     def __attrs_post_init__(self) -> None:
         if self.min_edge_bps < 0:
@@ -83,6 +73,12 @@ class RiskLimits(RiskPolicy):
             raise UsageError(
                 f"min_edge_bps {self.min_edge_bps} is above max_edge_bps {self.max_edge_bps}",
                 hint="nothing could pass",
+            )
+        if self.max_notional.currency != self.max_daily_loss.currency:
+            raise UsageError(
+                f"max_notional is in {self.max_notional.currency}, "
+                f"max_daily_loss in {self.max_daily_loss.currency}",
+                hint="a cycle starts in one asset: with both limits in it, something could pass",
             )
 
     def policies(self) -> AllOf:

@@ -1,21 +1,44 @@
 """The single policies, each one idea with its refusal code and numbers."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 
 import attrs
 
 from triarb.clock import NS_PER_MS, utc_day
+from triarb.exceptions import UsageError
 from triarb.model import Approved, Opportunity, Portfolio, Refused
-from triarb.money import Money, arithmetic, plain
+from triarb.money import ZERO, Money, arithmetic, as_money, parse_bps, plain
 from triarb.risk.policy import RiskPolicy
+
+
+def as_min_edge(value: str | float | Decimal) -> Decimal:
+    """A least edge in bps, as a person types it."""
+    return parse_bps(value, "min_edge_bps")
+
+
+def as_max_edge(value: str | float | Decimal) -> Decimal:
+    """A largest edge in bps, as a person types it."""
+    return parse_bps(value, "max_edge_bps")
+
+
+def as_names(value: Collection[str]) -> frozenset[str]:
+    """Assets and symbols.
+
+    Raises:
+        UsageError: one text, which would be taken for its letters.
+    """
+    if isinstance(value, str):
+        raise UsageError(f"{value!r} is one text, not names", hint=f"write [{value!r}]")
+    return frozenset(value)
 
 
 @attrs.frozen
 class MinEdge(RiskPolicy):
     """The net edge must be at least `bps`, at the margin of whatever size is chosen. Refuses ``risk.min_edge``."""
 
-    bps: Decimal
+    bps: Decimal = attrs.field(converter=as_min_edge)
 
     def review(
         self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
@@ -34,7 +57,7 @@ class MinEdge(RiskPolicy):
 class MaxEdge(RiskPolicy):
     """An edge above `bps` is more likely bad data than a gift. Refuses ``risk.implausible_edge``."""
 
-    bps: Decimal
+    bps: Decimal = attrs.field(converter=as_max_edge)
 
     def review(
         self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
@@ -53,7 +76,7 @@ class MaxEdge(RiskPolicy):
 class MaxNotional(RiskPolicy):
     """Leg 1 spends at most `limit`. Refuses ``risk.currency`` where the cycle starts in another asset."""
 
-    limit: Money
+    limit: Money = attrs.field(converter=as_money)
 
     def review(
         self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
@@ -93,14 +116,19 @@ class MaxAge(RiskPolicy):
         self, opportunity: Opportunity, _portfolio: Portfolio, now_ns: int, /
     ) -> Approved | Refused:
         """By the time we received the books. One from the future is as bad as an old one."""
-        oldest = min(book.received_ns for book in opportunity.books.values())
-        newest = max(book.received_ns for book in opportunity.books.values())
-        age_ns = now_ns - oldest
-        if age_ns > self.ms * NS_PER_MS or newest > now_ns:
+        received = [book.received_ns for book in opportunity.books.values()]
+        age_ms, lead_ms = ((now_ns - ns) / NS_PER_MS for ns in (min(received), max(received)))
+        if lead_ms < 0:
             return Refused(
                 "risk.stale",
-                f"its books are up to {age_ns / NS_PER_MS:.0f} ms old",
-                {"age_ms": age_ns / NS_PER_MS, "max_age_ms": self.ms},
+                f"a book of it is from {-lead_ms:.0f} ms in the future",
+                {"age_ms": lead_ms, "max_age_ms": self.ms},
+            )
+        if now_ns - min(received) > self.ms * NS_PER_MS:
+            return Refused(
+                "risk.stale",
+                f"its books are up to {age_ms:.0f} ms old",
+                {"age_ms": age_ms, "max_age_ms": self.ms},
             )
         return Approved(opportunity)
 
@@ -128,27 +156,34 @@ class MaxSkew(RiskPolicy):
 class MaxDailyLoss(RiskPolicy):
     """No new cycle once `limit` is lost on a UTC day, and none that could lose more than what is left of it.
 
+    What executions that run or are stuck may still spend counts as lost until they end.
     Refuses ``risk.daily_loss``, and ``risk.currency`` where the cycle starts in another asset.
     """
 
-    limit: Money
+    limit: Money = attrs.field(converter=as_money)
 
     def review(
         self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
     ) -> Approved | Refused:
-        """From the ledger's realised results, so that a restart forgets nothing."""
+        """From the ledger's realised results and reservations, so that a restart forgets nothing."""
         refusal = _other_currency(self.limit, opportunity)
         if refusal is not None:
             return refusal
-        day = utc_day(now_ns)
+        day, currency = utc_day(now_ns), self.limit.currency
+        reserved = portfolio.reserved.get(currency, ZERO)
         with arithmetic():
-            realised = portfolio.realised.get((day, self.limit.currency), Decimal(0))
-            left = self.limit.amount + min(realised, Decimal(0))
+            lost = max(ZERO, -portfolio.realised.get((day, currency), ZERO))
+            left = self.limit.amount - lost - reserved
         if left <= 0:
             return Refused(
                 "risk.daily_loss",
-                f"{plain(-realised)} {self.limit.currency} lost on {day} reach the limit",
-                {"lost": -realised, "max_daily_loss": self.limit.amount, "day": day},
+                f"{plain(lost)} {currency} lost on {day} and {plain(reserved)} still out reach the limit of {self.limit}",
+                {
+                    "lost": lost,
+                    "reserved": reserved,
+                    "max_daily_loss": self.limit.amount,
+                    "day": day,
+                },
             )
         return Approved(opportunity, max_loss=left)
 
@@ -160,7 +195,7 @@ class Allowed(RiskPolicy):
     `names` holds assets (``BTC``) and symbols (``ETH/BTC``): a market passes by its symbol, or by both its assets.
     """
 
-    names: frozenset[str]
+    names: frozenset[str] = attrs.field(converter=as_names)
 
     def review(
         self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /
@@ -179,7 +214,7 @@ class Allowed(RiskPolicy):
 class Denied(RiskPolicy):
     """No asset and no market of a cycle may be one of `names`. Refuses ``risk.denied``."""
 
-    names: frozenset[str]
+    names: frozenset[str] = attrs.field(converter=as_names)
 
     def review(
         self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
 
+from triarb.exceptions import PolicyViolation
 from triarb.model import Approved, Opportunity, Portfolio, Refused
 
 
@@ -50,12 +51,20 @@ class AllOf(RiskPolicy):
     def review(
         self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
     ) -> Approved | Refused:
-        """The intersection of all approvals, or the first refusal."""
+        """The intersection of all approvals, or the first refusal.
+
+        Raises:
+            PolicyViolation: one approved another opportunity.
+        """
         approvals = []
         for policy in self.policies:
             answer = policy.review(opportunity, portfolio, now_ns)
             if isinstance(answer, Refused):
                 return answer
+            if answer.opportunity is not opportunity:
+                raise PolicyViolation(
+                    f"{type(policy).__name__}.review approved another opportunity"
+                )
             approvals.append(answer)
         return Approved(
             opportunity,

@@ -74,7 +74,7 @@ class ScanResult:
         markets: usable markets.
         assets: assets that they trade.
         count: nominated cycles; `cycles` holds the best of them.
-        executable: how many of all nominated cycles are; None where sizes are not known.
+        executable: how many of all nominated cycles are; None where none is and the sizes of some are not known.
         refused: markets that cannot be traded on, by code.
     """
 

@@ -15,7 +15,7 @@ from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
 from triarb.market.snapshot import Snapshot
 from triarb.model import Cycle, Market, OrderBook, RateView, Refused
-from triarb.money import parse_bps
+from triarb.money import ZERO, parse_bps
 from triarb.pipeline import nominate
 from triarb.pricing import confirm, most_profitable
 from triarb.scanning.result import ScannedCycle, ScanResult
@@ -74,9 +74,8 @@ def scan(
     )
 
     began = time.perf_counter()
-    loaded = load(source)
-    snapshot = loaded.snapshot
-    fees = override or loaded.fees
+    loaded = load(source, override)
+    snapshot, fees = loaded.snapshot, loaded.fees
     _check_names(snapshot.markets, starts=starts, others=(*kept, *dropped))
     markets = [market for market in snapshot.markets if _wanted(market, kept, dropped)]
     rates = RateTable(markets, fees, snapshot.quotes)
@@ -88,12 +87,13 @@ def scan(
     done = time.perf_counter()
 
     if sort == "profit":
-        judged.sort(key=lambda scanned: -(scanned.profit or 0))  # stable: the others stay by rate
-    known = [scanned.executable for scanned in judged if scanned.executable is not None]
+        judged.sort(key=lambda scanned: scanned.profit or ZERO, reverse=True)  # equals stay by rate
+    executable = sum(scanned.executable is True for scanned in judged)
+    unknown = any(scanned.executable is None for scanned in judged)
     refused = {**rates.refused, **{code: n for code, n in loaded.refused.items() if n}}
     return ScanResult(
         exchange=snapshot.exchange,
-        source=snapshot.source if snapshot.generated else str(source)[:200],
+        source=_in_words(source, snapshot),
         timestamp=iso(snapshot.timestamp_ns),
         fees=rates.provenances(),
         fee_bps=fee,
@@ -104,7 +104,7 @@ def scan(
         min_edge_bps=edge,
         start=starts,
         count=len(judged),
-        executable=sum(known) if known or not judged else None,
+        executable=None if unknown and not executable else executable,
         cycles=tuple(judged[:top]),
         refused=refused,
         load_ms=(ready - began) * 1000,
@@ -128,8 +128,8 @@ class _Judge:
     def __call__(self, cycle: Cycle) -> ScannedCycle:
         flags = self._flags(cycle)
         if cycle.net_ratio <= 1:
-            reason = Refused("cycle.unprofitable", "it earns nothing after fees")
-            return ScannedCycle(cycle, executable=False, reason=reason, flags=flags)
+            loss = Refused("cycle.unprofitable", "it earns nothing after fees")
+            return ScannedCycle(cycle, executable=False, reason=loss, flags=flags)
         unknown = self._unknown_sizes(cycle)
         if unknown is not None:
             return ScannedCycle(cycle, executable=None, reason=unknown, flags=flags)
@@ -185,6 +185,12 @@ class _Judge:
             "locked": any(quote.bid == quote.ask for quote in quotes),
         }
         return tuple(name for name, holds in flags.items() if holds)
+
+
+def _in_words(source: "str | os.PathLike[str] | Snapshot", snapshot: Snapshot) -> str:
+    if snapshot.generated or isinstance(source, Snapshot):
+        return snapshot.source[:200] or "a snapshot"
+    return str(source)[:200]
 
 
 def _names(value: str | Iterable[str]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class Loaded:
     """A snapshot with what it takes to judge it.
 
     Attributes:
-        fees: what is known of fees without the user's word.
+        fees: the user's word on fees; without it, what is known of them.
         refused: markets that made no sense before they became a market, by code.
     """
 
@@ -29,26 +29,32 @@ class Loaded:
     refused: Counter[str] = attrs.field(factory=Counter)
 
 
-def load(source: "str | os.PathLike[str] | Snapshot") -> Loaded:
+def load(
+    source: "str | os.PathLike[str] | Snapshot", override: FeeSchedule | None = None
+) -> Loaded:
     """Read `source`: a Snapshot; a path, when it looks like one or a file is there; else an exchange's id.
+
+    With `override`, the user's word on fees, nobody else is asked for them.
 
     Raises:
         SourceError: there is no such file or exchange, or it cannot be read.
         GatewayError: the exchange did not answer, or answered nonsense.
     """
     if isinstance(source, Snapshot):
-        return _from_snapshot(source)
+        return _from_snapshot(source, override)
     if not isinstance(source, str) or _is_path(source):
-        return _from_snapshot(Snapshot.load(Path(source)))
-    return _in_a_thread_of_its_own(_fetch(source))
+        return _from_snapshot(Snapshot.load(Path(source)), override)
+    return _in_a_thread_of_its_own(_fetch(source, override))
 
 
 def _is_path(source: str) -> bool:
     path = Path(source)
-    return path.suffix != "" or path.name != source or path.exists()
+    return path.suffix != "" or path.name != source or os.path.isfile(source)  # noqa: PTH113 - no OSError
 
 
-def _from_snapshot(snapshot: Snapshot) -> Loaded:
+def _from_snapshot(snapshot: Snapshot, override: FeeSchedule | None) -> Loaded:
+    if override is not None:
+        return Loaded(snapshot, override)
     fees = snapshot.fees()
     if fees.otherwise is None and any(market.taker is None for market in snapshot.markets):
         from triarb.gateways.ccxt import published_taker_fee  # noqa: PLC0415 - imports ccxt
@@ -57,12 +63,12 @@ def _from_snapshot(snapshot: Snapshot) -> Loaded:
     return Loaded(snapshot, fees)
 
 
-async def _fetch(exchange: str) -> Loaded:
+async def _fetch(exchange: str, override: FeeSchedule | None) -> Loaded:
     from triarb.gateways.ccxt import CcxtGateway  # noqa: PLC0415 - imports ccxt
 
     async with CcxtGateway(exchange) as gateway:
         markets = await gateway.markets()
-        fees = await gateway.fees()
+        fees = override or await gateway.fees()
         quotes = {}
         async for batch in gateway.quotes():
             quotes = {change.symbol: change for change in batch if isinstance(change, Quote)}

@@ -250,8 +250,8 @@ class CcxtGateway(ExchangeGateway):
         """
         line, what = self._reader(), f"the book of {symbol}"
         self._market(symbol)
-        offered = [d for d in _DEPTHS.get(self._exchange, (depth,)) if d >= depth]
-        limit = min(offered, default=None)
+        depths = _DEPTHS.get(self._exchange, (depth,))
+        limit = next((offered for offered in depths if offered >= depth), depths[-1])
         raw = await line.ask(what, "fetch_order_book", symbol, limit)
         received_ns = self._clock.now_ns()
         try:

@@ -17,7 +17,6 @@ SessionFactory = Callable[[], Any]
 _SETTINGS = (
     "aiohttp_proxy",
     "aiohttp_trust_env",
-    "hostname",
     "httpProxy",
     "httpsProxy",
     "socksProxy",
@@ -131,14 +130,14 @@ def trading_instance(
 def use_session(exchange: Any, session: Any) -> None:
     """Let `exchange` send through `session`, which its `close` then leaves open."""
     exchange.session, exchange.own_session = session, False
-    exchange.ssl_context = (
-        exchange.verify
-    )  # spares ccxt the making of one that only its own session would use
-    exchange.timeout_on_exit = 0  # ccxt waits a quarter of a second for a session of its own
+    # ccxt would make a TLS context on opening, and wait a quarter of a second on closing, for a session of its own.
+    exchange.ssl_context, exchange.timeout_on_exit = exchange.verify, 0
 
 
 def _prepared(exchange: Any) -> Any:
-    exchange.number = str  # the wire's own text; with Decimal, ccxt loses the prices and fees of an order's trades
+    exchange.number = (
+        str  # the wire's own text; with Decimal, ccxt loses the prices and fees of trades
+    )
     wanted = exchange.options.get("fetchMarkets")
     types = wanted.get("types") if isinstance(wanted, dict) else None
     if isinstance(types, list) and "spot" in types:

@@ -1,11 +1,12 @@
 """What may be sent as an order, and what an answer to it proves: nothing, unless it is said here."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 from triarb.gateways.ccxt.wire import Wire
 from triarb.market.unified import exact, order_state_from_ccxt
-from triarb.model import Market, Order, OrderState, OrderStatus, TimeInForce
+from triarb.model import Market, Order, OrderState, OrderStatus, Side, TimeInForce
 from triarb.money import parse_decimal, plain
 
 MAX_CLIENT_ID: Final = 36
@@ -29,7 +30,7 @@ _UNTELLING_STATUSES = frozenset({403, 404, 408, 409, 418, 429, 451})
 
 def cannot_be_sent(exchange: Any, market: Market | None, order: Order) -> str | None:
     """Why `order` cannot be sent as it is, exactly; None if it can."""
-    if market is None:
+    if market is None or order.symbol not in exchange.markets:
         return f"order.unknown_market: {exchange.id} has no spot market {order.symbol}"
     if not 0 < len(order.client_id) <= MAX_CLIENT_ID or not order.client_id.isascii():
         return f"order.client_id: {order.client_id!r} is not 1 to {MAX_CLIENT_ID} ASCII characters"
@@ -52,9 +53,16 @@ def cannot_be_sent(exchange: Any, market: Market | None, order: Order) -> str | 
 def _market_order_cannot(exchange: Any, order: Order) -> str | None:
     if order.time_in_force is TimeInForce.FOK:
         return "order.time_in_force: a market order cannot be FOK"
-    if order.side == "buy" and "createMarketBuyOrderRequiresPrice" in repr(exchange.options):
+    if order.side is Side.BUY and _has(exchange.options, "createMarketBuyOrderRequiresPrice"):
         return f"order.market_buy: {exchange.id} takes market buys by cost only; give a limit price"
     return _changed(exchange, order, "amount", order.amount)
+
+
+def _has(options: Any, name: str) -> bool:
+    """Whether an option of that name is set anywhere, whatever it says."""
+    return isinstance(options, Mapping) and (
+        name in options or any(_has(value, name) for value in options.values())
+    )
 
 
 def _changed(exchange: Any, order: Order, name: str, number: Decimal) -> str | None:

@@ -69,28 +69,30 @@ def watch(exchange: Any, guard: Guard | None) -> None:
     async def watched_fetch(
         url: str, method: str = "GET", headers: dict[str, str] | None = None, body: Any = None
     ) -> Any:
-        wire = _current.get()
+        wire = _current.get() or Wire()
+        wire.status, wire.body, wire.is_text = (
+            None,
+            "",
+            False,
+        )  # an earlier answer says nothing of this request
         if method != "GET":
             if guard is not None:
                 guard(url, {**(headers or {}), **exchange.headers})
-            if wire is not None:
-                if wire.once and wire.writes:
-                    raise TradingRefused(
-                        f"{exchange.id}: ccxt was about to send an order again",
-                        code="gateway.repeated",
-                        hint="the first one may have been taken",
-                    )
-                wire.writes += 1
+            if wire.once and wire.writes:
+                raise TradingRefused(
+                    f"{exchange.id}: ccxt was about to send an order again",
+                    code="gateway.repeated",
+                    hint="the first one may have been taken",
+                )
+            wire.writes += 1
         answer = await fetch(url, method, headers, body)
-        if wire is not None:
-            wire.is_text = not isinstance(answer, dict | list)
+        wire.is_text = not isinstance(answer, dict | list)
         return answer
 
     def watched_response(status: int, *args: Any) -> Any:
         text = on_rest_response(status, *args)
-        wire = _current.get()
-        if wire is not None:
-            wire.status, wire.body = status, text
+        wire = _current.get() or Wire()
+        wire.status, wire.body = status, text
         return text
 
     exchange.fetch, exchange.on_rest_response = watched_fetch, watched_response

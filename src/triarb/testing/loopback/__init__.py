@@ -1,7 +1,8 @@
 """A spot exchange on this machine that real ccxt takes for Binance.
 
 Behind Binance's REST protocol, with its signatures, filters and error codes, is triarb's matching engine: what is
-bought and sold is exact to the last digit, and nothing leaves this machine. For a bot on ccxt::
+bought and sold is exact to the last digit, and nothing leaves this machine. A few assets have another name in ccxt than at
+Binance (YOYO, BCHSV), so that a client of it knows their markets by that one. For a bot on ccxt::
 
     async with loopback(snapshot, balances={"USDT": "1000"}) as (exchange, binance):
         order = await binance.create_order("ETH/USDT", "limit", "buy", 0.5, 2000)
@@ -19,7 +20,12 @@ bought and sold is exact to the last digit, and nothing leaves this machine. For
         ...
 
 A session of its factory sends whatever is meant for Binance, production and testnet, to the loopback exchange, and
-refuses every other host. In pytest a fixture is one `async with` around a `yield`.
+refuses every other host. In pytest a fixture is one `async with` around a `yield`; it can also lead a script here that
+names no session, by the default that it leaves alone::
+
+    monkeypatch.setitem(
+        CcxtGateway.__init__.__kwdefaults__, "session_factory", exchange.session_factory
+    )
 """
 
 from triarb.testing.loopback.exchange import (

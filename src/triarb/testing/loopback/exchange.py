@@ -3,7 +3,7 @@
 import asyncio
 import enum
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from types import TracebackType
@@ -92,7 +92,7 @@ class LoopbackExchange:
 
     def __init__(
         self,
-        source: Snapshot | tuple[Market, ...] | list[Market],
+        source: Snapshot | Iterable[Market],
         *,
         fees: FeeSchedule | None = None,
         balances: Mapping[str, str | Decimal] | None = None,
@@ -267,7 +267,7 @@ class LoopbackExchange:
 
 @asynccontextmanager
 async def loopback(
-    source: Snapshot | tuple[Market, ...] | list[Market], **settings: Any
+    source: Snapshot | Iterable[Market], **settings: Any
 ) -> AsyncIterator[tuple[LoopbackExchange, Any]]:
     """A running loopback exchange and a real ccxt binance that is connected to it.
 
