@@ -2,7 +2,11 @@
 
 import nox
 
-PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+
+# ccxt has a thousand modules: compiled once at install, not anew by every process of every test.
+ENV = {"UV_COMPILE_BYTECODE": "1", "PYTHONDONTWRITEBYTECODE": None}
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -12,56 +16,54 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "contracts", "docs", "tests"]
 
 
-def _group(name: str) -> list[str]:
-    return nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), name)
+def install(session: nox.Session, package: str, group: str) -> None:
+    """The package as a user gets it, and what one dependency group adds."""
+    session.install(package, *nox.project.dependency_groups(PROJECT, group), env=ENV)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, spelling, and a sentence in every test."""
-    session.install(*_group("lint"))
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("codespell", "src", "tests", "docs", "README.md", "CHANGELOG.md")
+    session.run("codespell", "src", "tests", "docs", "benchmarks", "README.md", "CHANGELOG.md")
     session.run("interrogate", "-q", "tests")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly."""
-    session.install("-e", ".[testing]", *_group("types"))
+    install(session, ".[testing]", "types")
     session.run("mypy")
 
 
 @nox.session
 def contracts(session: nox.Session) -> None:
     """Imports point one way."""
-    session.install("-e", ".[testing]", *_group("contracts"))
+    install(session, ".[testing]", "contracts")
     session.run("lint-imports")
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """The docs site; a warning is an error."""
-    session.install("-e", ".[testing]", *_group("docs"))
-    session.run("sphinx-build", "-q", "-n", "-T", "-W", "--keep-going", "docs", "docs/_build/html")
+    install(session, ".[testing]", "docs")
+    built = "docs/_build/html"
+    session.run("sphinx-build", "-q", "-n", "-T", "-W", "--keep-going", "docs", built, env=ENV)
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Every test, on the installed package, with branch coverage."""
-    session.install(".[testing]", *_group("tests"))
-    session.run("coverage", "erase")
-    session.run(
-        "pytest",
-        *("-q", "-n", "2", "--cov=triarb", "--cov-branch", "--cov-report=term", "--cov-fail-under=95"),
-        *session.posargs,
-        env={"COVERAGE_FILE": f".coverage.{session.python}"},
-    )
+    install(session, ".[testing]", "tests")
+    env = {**ENV, "COVERAGE_FILE": f".coverage.{session.python}"}
+    options = ("-q", "-n", "2", "--cov", "--cov-report=term", *session.posargs)
+    session.run("pytest", *options, env=env)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Speed, as ratios against rivals run side by side."""
-    session.install(".[testing]", *_group("bench"))
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    install(session, ".", "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs, env=ENV)

@@ -187,17 +187,16 @@ async def test_halt_closes_the_gate_and_survives_a_restart():
 async def test_halt_between_legs_sends_no_further_order():
     """E9: a halt while a cycle runs stops its next order at the gate."""
     gateway = replay(quote(100))
-    async with gateway, SqlLedger("sqlite://") as ledger:
-        async with Engine(gateway, risk=LIMITS, ledger=ledger) as engine:
-            submit = gateway.submit
+    submit = gateway.submit
 
-            async def halting(order):
-                answer = await submit(order)
-                await engine.halt("stop")
-                return answer
+    async def halting(order):
+        answer = await submit(order)
+        await engine.halt("stop")
+        return answer
 
-            gateway.submit = halting
-            report = await engine.run()
+    gateway.submit = halting
+    async with gateway, Engine(gateway, risk=LIMITS) as engine:
+        report = await engine.run()
     assert report.state == "halted"
     assert report.outcomes == {Outcome.SHORT: 1}
     assert report.executions[0].reason.code == "engine.halted"

@@ -35,7 +35,8 @@ _SIDES = st.sampled_from(Side)
 _FEES = fees()
 _BETTER_BPS = st.integers(-30, 500) | st.integers(-100, 3000)
 _TICKS = st.sampled_from(["none", "fine", "price"])
-_DEEPER = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 4)), max_size=2)
+_DEEPER_LEVELS = st.tuples(st.integers(1, 40), st.integers(1, 12))  # bps worse, halves of the top
+_DEEPER = st.lists(_DEEPER_LEVELS, min_size=1, max_size=2) | st.lists(_DEEPER_LEVELS, max_size=2)
 _SPREADS_BPS = st.integers(0, 50)
 _AGES_MS = st.integers(0, 1000)
 

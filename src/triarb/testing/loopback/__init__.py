@@ -20,7 +20,7 @@ Binance (YOYO, BCHSV), so that a client of it knows their markets by that one. F
         ...
 
 A session of its factory sends whatever is meant for Binance, production and testnet, to the loopback exchange, and
-refuses every other host. In pytest a fixture is one `async with` around a `yield`; it can also lead a script here that
+refuses every other host. `in_background` serves from a thread, for code that is not async. In pytest a fixture is one `async with` around a `yield`; it can also lead a script here that
 names no session, by the default that it leaves alone::
 
     monkeypatch.setitem(
@@ -28,6 +28,7 @@ names no session, by the default that it leaves alone::
     )
 """
 
+from triarb.testing.loopback.background import in_background as in_background
 from triarb.testing.loopback.exchange import (
     FaultKind as FaultKind,
     LoopbackExchange as LoopbackExchange,

@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against rivals that run side by side. `nox -s bench`."""
