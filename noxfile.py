@@ -1,5 +1,9 @@
 """What is checked, and how. `nox` runs all that a change must pass; `nox -l` lists the rest."""
 
+import os
+import shutil
+import subprocess
+
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -11,9 +15,16 @@ ENV = {"UV_COMPILE_BYTECODE": "1", "PYTHONDONTWRITEBYTECODE": None}
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
+nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False  # those that are there
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "contracts", "docs", "tests"]
+
+
+if shutil.which("pyenv"):  # its python3.12 answers only once that version is switched on
+    listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True)
+    there = [v for v in listed.stdout.split() if v.rpartition(".")[0] in PYTHONS]
+    os.environ["PYENV_VERSION"] = ":".join(there) or os.environ.get("PYENV_VERSION", "")
 
 
 def install(session: nox.Session, package: str, group: str) -> None:
