@@ -342,8 +342,8 @@ def test_markets_without_cycles(make: MakeFinder) -> None:
         ({"min_legs": 4}, "4 to 3 legs"),
         ({"max_legs": 9}, "3 to 9 legs"),
         ({"max_legs": 6, "min_edge_bps": Decimal("-0.1")}, "at most 5 legs"),
-        ({"min_edge_bps": 0.5}, "min_edge_bps 0.5 is a float"),
-        ({"min_edge_bps": "a little"}, "min_edge_bps 'a little' is not a number"),
+        ({"min_edge_bps": float("nan")}, "min_edge_bps: 'nan' is not finite"),
+        ({"min_edge_bps": "a little"}, "min_edge_bps: 'a little' is not a number"),
         ({"start": "USDT"}, "the text 'USDT'"),
     ],
 )

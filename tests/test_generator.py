@@ -400,7 +400,7 @@ def test_a_hundred_thousand_markets():
         ({"dislocations_per_minute": -1.0}, "-1.0"),
         ({"dislocations_per_minute": float("nan")}, "nan"),
         ({"dislocations_per_minute": 6001}, "6001"),
-        ({"taker_fee_bps": 7.5}, "7.5"),
+        ({"taker_fee_bps": "much"}, "much"),
         ({"taker_fee_bps": "low"}, "low"),
     ],
 )

@@ -126,4 +126,4 @@ def test_text_and_json_tell_the_same():
     assert data["outcomes"] == {"short": 1}
     assert data["missed"] == 1
     assert "by hand" in text
-    assert "counted as nothing" in text
+    assert "not sold" in text

@@ -80,7 +80,6 @@ def test_a_market_has_its_steps_and_limits():
         max_notional=D(9000000),
         min_price=D("0.01"),
         max_price=D(1000000),
-        taker=D("0.001"),
     )
 
 
@@ -115,24 +114,9 @@ def test_only_the_word_inactive_makes_a_market_inactive(told: Any, active: Any):
     assert market_from_ccxt({**RAW_MARKET, "active": told}).active is active
 
 
-@pytest.mark.parametrize(
-    ("told", "taker"),
-    [
-        (None, None),
-        (0, "0"),
-        (-0.0001, "-0.0001"),
-        ("0.0025", "0.0025"),
-        (0.0999, "0.0999"),
-        (0.1, None),
-        (-0.5, None),
-        ([[0, 0.002], [25, 0.0018]], None),
-        (math.nan, None),
-    ],
-)
-def test_a_taker_fee_that_is_none_is_not_told(told: Any, taker: str | None):
-    """A list of tiers, or 10 % and more, is a slip in a table; the market itself is as good as any."""
-    market = market_from_ccxt({**RAW_MARKET, "taker": told})
-    assert market.taker == (None if taker is None else D(taker))
+def test_what_ccxt_says_of_fees_is_not_the_markets_word():
+    """Its taker fee is a table's, so that none is taken over as the market's own."""
+    assert market_from_ccxt({**RAW_MARKET, "taker": 0.001}).taker is None
 
 
 @pytest.mark.parametrize(

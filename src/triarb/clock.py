@@ -51,7 +51,7 @@ class SystemClock(Clock):
 
 
 class ManualClock(Clock):
-    """A clock that stands still until it is told otherwise; sleeping moves it at once.
+    """A clock that stands still until it is told otherwise; sleeping moves it, sleeps at one time by the longest of them.
 
     Attributes:
         on_advance: called with the new time after each move, for feeds whose data are due by then.
@@ -68,9 +68,10 @@ class ManualClock(Clock):
         return self._now_ns
 
     async def sleep(self, seconds: float, /) -> None:
-        """Move forward by `seconds`, then let other tasks run."""
-        self.advance_to(self._now_ns + round(seconds * NS_PER_SECOND))
+        """Let other tasks run, then move to `seconds` after the time of the call."""
+        due_ns = self._now_ns + round(seconds * NS_PER_SECOND)
         await asyncio.sleep(0)
+        self.advance_to(due_ns)
 
     def advance_to(self, now_ns: int) -> None:
         """Move to `now_ns`. A time that has passed already changes nothing."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from triarb.exceptions import PolicyViolation
 from triarb.finders.finder import CycleFinder
@@ -15,6 +15,9 @@ from triarb.pricing.legs import allowed, unit_given, unit_received
 from triarb.pricing.plan import make_plan, margin_ratio
 from triarb.risk.policy import RiskPolicy
 from triarb.sizing import Sizer
+
+BOUNDS: Final = ("max_amount", "max_loss", "min_edge_bps")
+"""The bounds of an approval, by name."""
 
 
 def nominate(rates: RateTable, finder: CycleFinder) -> Sequence[Cycle]:
@@ -50,7 +53,7 @@ def review(
             f"{type(risk).__name__}.review returned {approved!r:.200}",
             hint="return Approved(opportunity, ...) of the opportunity it was given, or Refused",
         )
-    for name in ("max_amount", "max_loss", "min_edge_bps"):
+    for name in BOUNDS:
         bound = getattr(approved, name)
         missing = bound is None and name != "min_edge_bps"
         if not missing and not _is_exact(bound):

@@ -169,7 +169,7 @@ class Report:
             ("seen", f"{counts.get('quotes', 0)} quotes in {counts.get('batches', 0)} batches"),
             (
                 "nominated",
-                f"{counts.get('nominated', 0)} times, {counts.get('cycles', 0)} different cycles",
+                f"{counts.get('nominated', 0)}, of {counts.get('cycles', 0)} different cycles",
             ),
             ("confirmed", f"{counts.get('confirmed', 0)} on fresh books; {ghosts} were ghosts"),
             ("refused", ", ".join(f"{n} {code}" for code, n in self.refused.items()) or "none"),
@@ -179,15 +179,18 @@ class Report:
             ("fees cost", _money(self.fee_cost)),
             ("net", _money(self.net)),
             ("left in other assets", _money(self.residues)),
-            ("worth of those", self._worth_in_words()),
+            *self._left_in_words(),
             *([("halted", self.halted)] if self.halted is not None else []),
         ]
 
-    def _worth_in_words(self) -> str:
+    def _left_in_words(self) -> list[tuple[str, str]]:
         if not self.residues:
-            return "nothing"
-        worth = _money({asset: round(n, 8) for asset, n in self.residue_worth.items()})
-        return f"{worth} at their cycles' prices; not sold, and counted as nothing above"
+            return []
+        together = _sum((*self.net.items(), *self.residue_worth.items()))
+        return [
+            ("worth of those", f"{_money(self.residue_worth)} at their cycles' prices; not sold"),
+            ("net with those", f"{_money(together)} if they could be sold so"),
+        ]
 
     def __str__(self) -> str:
         return "\n".join(f"{name + ':':<22}{text}" for name, text in self.lines())

@@ -41,7 +41,7 @@ def demo(
     fee_bps
         The taker fee of every market.
     latency_ms
-        How long an order takes to arrive.
+        How long an order takes to arrive, and a book to be read.
     fast
         Do not wait for real time to pass.
     json
@@ -58,6 +58,7 @@ def demo(
         tape,
         balances={"USDT": "1000"},
         latency_ms=latency_ms,
+        book_latency_ms=latency_ms,
         pace=None if fast or json else 1.0,
     )
     report = run_engine(

@@ -194,7 +194,7 @@ class Engine:
         if not await self._advance():
             return []
         answers: list[Opportunity | Refused] = []
-        for cycle in self._nominate()[:LOOKED_AT]:
+        for cycle in self._nominate():
             found = await self._confirm(cycle)
             if isinstance(found, Refused):
                 self._declined(cycle, found)
@@ -207,7 +207,7 @@ class Engine:
         """Take the next quotes, and carry out the first of the best nominations that gets a plan, if one does."""
         if not await self._advance():
             return None
-        for cycle in self._nominate()[:LOOKED_AT]:
+        for cycle in self._nominate():
             plan = await self._decide(cycle)
             if isinstance(plan, Refused):
                 self._declined(cycle, plan)
@@ -292,30 +292,34 @@ class Engine:
         return True
 
     def _nominate(self) -> Sequence[Cycle]:
+        """The best nominations that could start in something held; those that could not are declined."""
         cycles = nominate(self._market.rates, self.finder)
         self._counts["nominated"] += len(cycles)
         self._seen.update(cycle.id for cycle in cycles)
         self._emit(Nominated(self.clock.now_ns(), tuple(cycles)))
-        return cycles
+        started = []
+        for cycle in cycles:
+            if self._starts(cycle):
+                started.append(cycle)
+            else:
+                sentence = f"nothing is held that {cycle.id} could start in"
+                self._declined(cycle, Refused("engine.no_start", sentence, {"cycle": cycle.id}))
+        return started[:LOOKED_AT]
+
+    def _starts(self, cycle: Cycle) -> list[str]:
+        free = self.ledger.portfolio().free
+        wanted = self.start or cycle.assets
+        return [asset for asset in wanted if asset in cycle.assets and free(asset) > 0]
 
     async def _confirm(self, cycle: Cycle) -> list[Opportunity] | Refused:
         """`cycle` on fresh books, from each of its start assets that confirms it; the first refusal if none does."""
-        free = self.ledger.portfolio().free
-        wanted = self.start or cycle.assets
-        starts = [asset for asset in wanted if asset in cycle.assets and free(asset) > 0]
-        if not starts:
-            return Refused(
-                "engine.no_start",
-                f"nothing is held that {cycle.id} could start in",
-                {"cycle": cycle.id, "start": ", ".join(wanted)},
-            )
         books = await self._books(cycle)
         if isinstance(books, Refused):
             return books
         view, now_ns = self._market.rates.view(), self.clock.now_ns()
         answers = [
             confirm(cycle.starting_from(asset), books, self._market.fees, view, now_ns)
-            for asset in starts
+            for asset in self._starts(cycle)
         ]
         found = [answer for answer in answers if isinstance(answer, Opportunity)]
         self._counts["confirmed"] += bool(found)

@@ -29,7 +29,7 @@ class BoundedCycleFinder(CycleFinder):
         *,
         min_legs: int = 3,
         max_legs: int = 3,
-        min_edge_bps: str | int | Decimal = Decimal(0),
+        min_edge_bps: str | float | Decimal = 0,
         start: Collection[str] = (),
     ) -> None:
         """Say what to look for.

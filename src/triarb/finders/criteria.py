@@ -15,7 +15,7 @@ import attrs
 from triarb.exceptions import UsageError
 from triarb.market.rates import RateTable
 from triarb.model import Cycle
-from triarb.money import parse_decimal
+from triarb.money import parse_bps
 
 MIN_LEGS = 2
 MAX_LEGS = 8
@@ -42,11 +42,8 @@ def _legs(min_legs: int, max_legs: int) -> None:
         )
 
 
-def _bps(value: str | int | Decimal) -> Decimal:
-    try:
-        return parse_decimal(value)
-    except ValueError as error:
-        raise UsageError(f"min_edge_bps {error}", hint="give it in bps, such as 7.5") from None
+def _bps(value: str | float | Decimal) -> Decimal:
+    return parse_bps(value, "min_edge_bps")
 
 
 def _names(value: Collection[str]) -> frozenset[str]:

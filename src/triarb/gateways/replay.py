@@ -34,6 +34,8 @@ class ReplayGateway(PaperGateway):
         balances: what the account opens with, by asset, as text or Decimals.
         fees: what orders are charged; None takes what the tape says.
         latency_ms: how long an order takes to reach the exchange, in the tape's time.
+        book_latency_ms: how long it takes to read a book, which shows what stands when it arrives; without it no
+            opportunity is ever gone by the time its books are read.
         pace: tape seconds to a second of real time, for people who watch; None plays as fast as it can.
 
     Raises:
@@ -49,8 +51,11 @@ class ReplayGateway(PaperGateway):
         balances: Mapping[str, str | Decimal],
         fees: FeeSchedule | None = None,
         latency_ms: float = 50,
+        book_latency_ms: float = 0,
         pace: float | None = None,
     ) -> None:
+        if not (math.isfinite(book_latency_ms) and book_latency_ms >= 0):
+            raise UsageError(f"a book latency of {book_latency_ms} ms cannot be", hint="such as 20")
         if pace is not None and not (math.isfinite(pace) and pace > 0):
             raise UsageError(f"a pace of {pace} cannot be", hint="1.0 is real time, None no wait")
         if tape.snapshot.volumes == "aggregate":
@@ -62,11 +67,22 @@ class ReplayGateway(PaperGateway):
         market = _TapeMarket(tape, pace)
         super().__init__(market, balances=balances, fees=fees, latency_ms=latency_ms)
         market.on_change.append(self._shown)
+        self._book_latency_ms = book_latency_ms
 
     @property
     def mode(self) -> str:
         """``"replay"``."""
         return "replay"
+
+    async def order_book(self, symbol: str, depth: int = DEFAULT_DEPTH, /) -> OrderBook:
+        """The quote as it stands once the latency has passed, less what our simulated orders took of it.
+
+        Raises:
+            GatewayUnavailable: the tape shows no quote of that market then.
+        """
+        if self._book_latency_ms:
+            await self.clock.sleep(self._book_latency_ms / 1000)
+        return await super().order_book(symbol, depth)
 
     def _shown(self, change: Quote | Withdrawn) -> None:
         """Let our resting orders, and what is left of a level, follow every quote, also those that nobody asked for."""
@@ -97,8 +113,8 @@ class _TapeClock(ManualClock):
             early_ns = self._wall_started_ns + played_ns - self._wall.now_ns()
             if early_ns > 0:
                 await self._wall.sleep(early_ns / NS_PER_SECOND)
-        self.advance_to(now_ns)
         await asyncio.sleep(0)
+        self.advance_to(now_ns)
 
 
 class _TapeMarket(MarketData):

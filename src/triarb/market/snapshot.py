@@ -20,7 +20,7 @@ import attrs
 from triarb.clock import NS_PER_MS, iso, parse_iso
 from triarb.exceptions import SourceError
 from triarb.market.fees import FeeSchedule
-from triarb.market.unified import market_from_ccxt, quote_from_ccxt
+from triarb.market.unified import TICK_SIZE, market_from_ccxt, quote_from_ccxt
 from triarb.model import Fee, Market, Provenance, Quote
 from triarb.money import parse_decimal, plain
 
@@ -148,9 +148,11 @@ class Snapshot:
         *,
         exchange: str,
         timestamp_ns: int,
+        precision_mode: int = TICK_SIZE,
     ) -> Self:
         """A snapshot of what ccxt's `load_markets` and `fetch_tickers` (or `fetch_bids_asks`) returned.
 
+        `precision_mode` is the exchange object's `precisionMode`. Fees are not taken over: ccxt tells its own table's.
         Only spot markets are taken; one whose data make no sense is taken as inactive, so that it is refused and
         counted, and one that does not even name two assets is left out.
         """
@@ -159,7 +161,7 @@ class Snapshot:
             if not raw.get("spot"):
                 continue
             try:
-                market = market_from_ccxt(raw)
+                market = market_from_ccxt(raw, precision_mode=precision_mode)
             except (AttributeError, KeyError, TypeError, ValueError):
                 base, quote = raw.get("base"), raw.get("quote")
                 if not base or not quote or base == quote:

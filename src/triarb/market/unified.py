@@ -35,7 +35,7 @@ def exact(value: Any) -> Decimal | None:
 def market_from_ccxt(raw: Mapping[str, Any], *, precision_mode: int = TICK_SIZE) -> Market:
     """A spot market. Where the exchange counts precision in digits rather than steps, no step is told.
 
-    Nor is a taker fee told that is a list of tiers, or of 10 % or more, which is a slip in ccxt's tables.
+    Nor is a taker fee told: what ccxt says there is mostly its own table's, a new customer's, and not this market's word.
 
     Raises:
         ValueError: a limit that is no number, no base or quote, or a base that is its own quote.
@@ -68,16 +68,7 @@ def market_from_ccxt(raw: Mapping[str, Any], *, precision_mode: int = TICK_SIZE)
         max_notional=limit("cost", "max"),
         min_price=limit("price", "min"),
         max_price=limit("price", "max"),
-        taker=_taker(raw.get("taker")),
     )
-
-
-def _taker(value: Any) -> Decimal | None:
-    try:
-        rate = exact(value)
-    except ValueError:
-        return None
-    return rate if rate is not None and abs(rate) < Decimal("0.1") else None
 
 
 def quote_from_ccxt(symbol: str, ticker: Mapping[str, Any], *, received_ns: int) -> Quote:

@@ -114,9 +114,9 @@ class RateView:
     """All markets, their usable quotes and their fees as they stood at one moment; nothing in it changes.
 
     Attributes:
-        markets: by symbol, all that have a quote and a fee.
+        markets: by symbol, all of them.
         quotes: by symbol; each has both sides and is not crossed.
-        fees: by symbol.
+        fees: by symbol, as far as they are known.
         by_asset: the symbols of the markets that trade an asset, usable now or not.
     """
 

@@ -64,7 +64,7 @@ class ScannedCycle:
         }
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class ScanResult:
     """What a scan found.
 
@@ -147,8 +147,12 @@ class ScanResult:
 
     def headline(self) -> str:
         """What was looked at, in one sentence."""
-        fees = ", ".join(f"{n} from {where}" for where, n in self.fees.items()) or "none known"
-        told = f"{plain(self.fee_bps)} bps on every leg" if self.fee_bps is not None else fees
+        fees = ", ".join(f"{n} markets from {where}" for where, n in self.fees.items())
+        told = (
+            f"{plain(self.fee_bps)} bps on every leg"
+            if self.fee_bps is not None
+            else fees or "none known"
+        )
         refused = ", ".join(f"{n} {code}" for code, n in self.refused.items())
         return (
             f"{self.exchange} at {self.timestamp} ({self.source}): {self.markets} usable markets of "
@@ -183,6 +187,8 @@ class ScanResult:
             "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows
         ]
         return "\n".join([self.headline(), self.verdict(), *(lines if self.cycles else [])])
+
+    __repr__ = __str__  # what a prompt shows
 
     def _repr_html_(self) -> str:
         def row(tag: str, cells: tuple[str, ...]) -> str:

@@ -5,8 +5,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-import attrs
-
 from triarb.clock import NS_PER_MS, Clock, SystemClock
 from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
@@ -377,5 +375,5 @@ def _spot_markets(exchange: Any) -> tuple[dict[str, Market], dict[str, str]]:
         except NONSENSE as error:
             malformed[symbol] = str(error)
         else:
-            markets[symbol] = attrs.evolve(market, taker=None)
+            markets[symbol] = market
     return markets, malformed

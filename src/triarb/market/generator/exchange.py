@@ -16,7 +16,7 @@ from triarb.market.generator.makers import Makers, Shift
 from triarb.market.generator.shape import shape_of
 from triarb.market.snapshot import Snapshot
 from triarb.model import Quote
-from triarb.money import BPS, arithmetic, parse_decimal
+from triarb.money import BPS, arithmetic, parse_bps
 
 MIN_MARKETS, MAX_MARKETS = 100, 100_000
 MAX_DISLOCATIONS_PER_MINUTE = 6000
@@ -50,7 +50,7 @@ class GeneratedExchange:
         *,
         seed: int = 0,
         dislocations_per_minute: float = 0.0,
-        taker_fee_bps: str | int | Decimal = Decimal(10),
+        taker_fee_bps: str | float | Decimal = 10,
         start_ns: int = START_NS,
     ) -> None:
         if not MIN_MARKETS <= markets <= MAX_MARKETS:
@@ -66,12 +66,8 @@ class GeneratedExchange:
                 hint=f"give 0 for none, 13 for as many as Binance showed, at most "
                 f"{MAX_DISLOCATIONS_PER_MINUTE}",
             )
-        try:
-            fee_bps = parse_decimal(taker_fee_bps)
-        except ValueError as error:
-            raise UsageError(f"the fee {error}", hint='give it in bps, such as "7.5"') from None
         with arithmetic():
-            self._taker_fee = fee_bps / BPS
+            self._taker_fee = parse_bps(taker_fee_bps, "taker_fee_bps") / BPS
         self._seed = seed
         self._per_minute = dislocations_per_minute
         self._start_ns = start_ns

@@ -1,0 +1,93 @@
+"""The docs tell what is there: every code, every option, every event, and examples in docstrings that work."""
+
+import ast
+import doctest
+import importlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import triarb
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(triarb.__file__).parent
+CODE = re.compile(r"[a-z]+(?:_[a-z]+)*\.[a-z_]+")
+NO_CODES = {
+    "risk.review",
+    "sizer.size",
+}  # what a plug-in is called by, in the sentence of a PolicyViolation
+
+
+def page_codes() -> list[str]:
+    """The codes in the first columns of the page's tables."""
+    text = (ROOT / "docs" / "refusal-codes.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE)
+
+
+def source_codes(families: set[str]) -> Iterator[str]:
+    """The codes in the sources: what stands where a code belongs, and every text that begins like one of `families`."""
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent == PACKAGE / "testing":
+            continue  # what conformance checks make up
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                named = [k.value for k in node.keywords if k.arg == "code"]
+                refused = node.args[:1] if ast.unparse(node.func) == "Refused" else []
+                for value in (*named, *refused):
+                    if isinstance(value, ast.Constant):
+                        yield str(value.value)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                match = re.match(rf"{CODE.pattern}(?=:|$)", node.value)
+                if match and match[0].partition(".")[0] in families:
+                    yield match[0]
+
+
+def test_every_code_is_on_the_page_and_no_other() -> None:
+    """Every code that the package can refuse or raise with has its line, once, and every line has its code."""
+    listed = page_codes()
+    families = {code.partition(".")[0] for code in listed}
+    used = set(source_codes(families)) - NO_CODES
+    assert sorted(listed) == sorted(used)
+
+
+def test_every_option_of_a_command_is_on_its_page() -> None:
+    """The command's page names every command and every option that there is."""
+    text = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
+    for name in ("scan", "demo", "paper", "report"):
+        source = (PACKAGE / "cli" / f"{name}.py").read_text(encoding="utf-8")
+        [command] = [
+            node
+            for node in ast.parse(source).body
+            if isinstance(node, ast.FunctionDef) and node.name == name
+        ]
+        assert f"## triarb {name}\n" in text
+        section = text.partition(f"## triarb {name}\n")[2].partition("\n## ")[0]
+        for argument in command.args.kwonlyargs:
+            option = f"--{argument.arg.replace('_', '-')}"
+            assert option in section or option == "--json", f"triarb {name} {option}"
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """The room that is the home of each public name has its place on a page of the reference."""
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    told = set(re.findall(r"^\.\. automodule:: (\S+)$", pages, re.MULTILINE))
+    homes = {name: getattr(triarb, name).__module__ for name in triarb.__all__}
+    assert homes
+    assert {name: home for name, home in homes.items() if home not in told} == {}
+
+
+def test_docstring_examples_work() -> None:
+    """Every example in a docstring of the package gives what it says."""
+    said = io.StringIO()
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if ">>> " in path.read_text(encoding="utf-8"):
+            parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+            module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+            for test in finder.find(module):
+                runner.run(test, out=said.write)
+    assert runner.tries > 0
+    assert not runner.failures, said.getvalue()

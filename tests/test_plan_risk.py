@@ -1,0 +1,289 @@
+"""The three numbers of a plan: against every way back, by hand, and against what an executor does at the limits."""
+
+import itertools
+from decimal import Decimal
+from fractions import Fraction
+
+import attrs
+import pytest
+from hypothesis import event, given, settings, strategies as st
+
+from triarb.execution.steps import Finish, next_step, received
+from triarb.market import FeeSchedule, RateTable
+from triarb.model import (
+    Cycle,
+    Fee,
+    FeeSide,
+    Fill,
+    Leg,
+    LegResult,
+    Level,
+    Market,
+    Opportunity,
+    Order,
+    OrderBook,
+    Outcome,
+    Plan,
+    PlannedLeg,
+    Provenance,
+    RateView,
+    Side,
+)
+from triarb.money import to_decimal
+from triarb.pricing import (
+    Priced,
+    make_plan,
+    margin_ratio,
+    most_profitable,
+    profit_at,
+    stranded_losses,
+    unwind_ratio,
+)
+from triarb.pricing.legs import planned
+from triarb.pricing.plan import worst_case
+from triarb.simulation.accounts import charge
+from triarb.testing.opportunities import opportunities
+from triarb.testing.strategies import rate_tables
+
+GAPS = st.sampled_from(["0", "10", "100", "2500", "10000"]).map(Decimal)
+
+
+def trade(view: RateView, symbol: str, given: str, gap_bps: Decimal) -> tuple[str, Fraction] | None:
+    """What one unit of `given` becomes on a market, told by its quote alone; shares no code with the package."""
+    market, quote, fee = view.markets[symbol], view.quotes.get(symbol), view.fees.get(symbol)
+    if quote is None or fee is None or given not in (market.base, market.quote):
+        return None
+    selling = given == market.base
+    rate = Fraction(quote.bid) if selling else 1 / Fraction(quote.ask)
+    part = Fraction(fee.rate)
+    if fee.charged_in is FeeSide.GIVEN or (fee.charged_in is FeeSide.QUOTE and not selling):
+        rate /= 1 + part
+    else:
+        rate *= 1 - part
+    return (market.quote if selling else market.base), rate * (1 - Fraction(gap_bps) / 10_000)
+
+
+def best_way_back(view: RateView, held: str, start: str, gap_bps: Decimal) -> Fraction:
+    """The best of no trade, every single trade and every pair of trades."""
+    best = Fraction(held == start)
+    for symbols in (*itertools.product(view.markets), *itertools.product(view.markets, repeat=2)):
+        asset, ratio = held, Fraction(1)
+        for symbol in symbols:
+            step = trade(view, symbol, asset, gap_bps)
+            if step is None:
+                break
+            asset, ratio = step[0], ratio * step[1]
+        else:
+            if asset == start and ratio > best and held != start:
+                best = ratio
+    return best
+
+
+@settings(max_examples=200)
+@given(rate_tables(max_assets=5), GAPS, st.data())
+def test_the_way_back_is_the_best_of_all(
+    rates: RateTable, gap_bps: Decimal, data: st.DataObject
+) -> None:
+    """Of every way of one or two trades the best is taken, each worse by the gap; zero where there is none."""
+    view = rates.view()
+    held, start = (data.draw(st.sampled_from([*rates.assets, "NONE"])) for _ in range(2))
+    ratio = unwind_ratio(view, held, start, gap_bps)
+    event("a way" if ratio else "no way")
+    assert ratio == best_way_back(view, held, start, gap_bps)
+
+
+@given(rate_tables(max_assets=4, sound=True), st.data())
+def test_a_wider_gap_never_brings_more_back(rates: RateTable, data: st.DataObject) -> None:
+    """The ratio falls as the gap grows, to zero where it is all, and beyond."""
+    view = rates.view()
+    held, start = (data.draw(st.sampled_from(rates.assets)) for _ in range(2))
+    gaps = [Decimal(gap) for gap in (0, 1, 50, 5000, 10_000, 10_001, 25_000, 1_000_000)]
+    ratios = [unwind_ratio(view, held, start, gap) for gap in gaps]
+    if held == start:
+        assert set(ratios) == {1}
+        return
+    assert ratios == sorted(ratios, reverse=True)
+    assert ratios[4:] == [0] * 4
+    assert len({ratio for ratio in ratios if ratio}) == (4 if ratios[0] else 0)
+
+
+def some_plan(opportunity: Opportunity, tenths: int, gap_bps: Decimal) -> Plan:
+    """As many tenths of the size of most profit as the books hold, so that more than ten go beyond their tops."""
+    priced = most_profitable(opportunity)
+    assert isinstance(priced, Priced)
+    for count in range(tenths, 0, -3):
+        through = profit_at(opportunity, to_decimal(Fraction(priced.amount) * count / 10, 8))
+        if isinstance(through, Priced):
+            priced = through
+            break
+    plan = make_plan(opportunity, priced.legs, gap_bps)
+    deep = any(
+        leg.given != leg.worst_given or leg.received != leg.worst_received for leg in plan.legs
+    )
+    event("beyond the top" if deep else "at the top")
+    return plan
+
+
+TENTHS = st.integers(0, 10) | st.integers(11, 24)
+
+
+@settings(max_examples=100)
+@given(opportunities(), TENTHS, GAPS)
+def test_stranded_losses_are_those_of_the_best_way_back(
+    opportunity: Opportunity, tenths: int, gap_bps: Decimal
+) -> None:
+    """Each is what leg 1 spends minus what the worst case brings, turned back; a wider gap never makes one smaller."""
+    plan = some_plan(opportunity, tenths, gap_bps)
+    assert len(plan.stranded_losses) == len(plan.legs) - 1
+    for leg, brought, loss in zip(
+        plan.legs, worst_case(plan.legs), plan.stranded_losses, strict=False
+    ):
+        back = best_way_back(opportunity.rates, leg.received_asset, plan.start, gap_bps)
+        expected = Fraction(plan.legs[0].worst_given) - back * Fraction(brought)
+        assert abs(Fraction(loss) - max(Fraction(0), expected)) <= Fraction(1, 10**18)
+        assert 0 <= loss <= plan.at_stake
+    wider = stranded_losses(opportunity.rates, plan.start, plan.legs, gap_bps + 7)
+    assert all(more >= less for more, less in zip(wider, plan.stranded_losses, strict=True))
+    nowhere = attrs.evolve(opportunity, rates=RateView({}, {}, {}, {}))
+    lost = make_plan(nowhere, plan.legs, gap_bps)
+    assert set(lost.stranded_losses) == {plan.legs[0].worst_given}
+    assert lost.max_loss == plan.legs[0].worst_given
+
+
+def test_a_margin_is_the_product_of_the_limits() -> None:
+    """101 bought at 100 and sold at 10.1 for ten of it, after fees of 10 bps on both: 1.01 * 0.999 ** 2."""
+    legs, _ = two_legs("10.1")
+    assert margin_ratio(legs) == Fraction(101, 100) * Fraction(999, 1000) ** 2
+
+
+# What an executor does with a plan, filled at its limits or from the books
+
+
+def executed(plan: Plan, books: dict[str, OrderBook] | None) -> tuple[list[Decimal], Finish]:
+    """What each leg brings to `next_step`, filled at its limit price or, if there are books, level by level."""
+    results: list[LegResult] = []
+    brought = []
+    while not isinstance(step := next_step(plan, results), Finish):
+        leg = plan.legs[step.leg]
+        levels = (Level(leg.limit_price, step.amount),)
+        if books is not None:
+            shown = books[leg.market.symbol].against(leg.side)
+            levels = shown[: [level.price for level in shown].index(leg.limit_price) + 1]
+        fills, left = [], step.amount
+        for level in levels:
+            amount = min(left, level.amount)
+            left -= amount
+            if amount:
+                fills.append(fill(leg, level.price, amount, str(len(fills))))
+        order = Order("id", leg.market.symbol, leg.side, step.amount, leg.limit_price)
+        results.append(LegResult(order, tuple(fills), 0, 0))
+        brought.append(received(leg, results[-1]))
+    return brought, step
+
+
+def fill(leg: PlannedLeg, price: Decimal, amount: Decimal, trade_id: str) -> Fill:
+    asset, fee = charge(leg.market, leg.side, price, amount, leg.fee)
+    market = leg.market
+    return Fill(
+        trade_id,
+        "id",
+        market.symbol,
+        market.base,
+        market.quote,
+        leg.side,
+        price,
+        amount,
+        {asset: fee},
+    )
+
+
+@settings(max_examples=100)
+@given(opportunities(), TENTHS)
+def test_no_execution_at_the_limits_is_worse_than_the_plan_says(
+    opportunity: Opportunity, tenths: int
+) -> None:
+    """However far it gets with every fill at its limit, each leg brings at least what the stranded losses count on."""
+    plan = some_plan(opportunity, tenths, Decimal(100))
+    brought, end = executed(plan, None)
+    event(end.outcome)
+    told = worst_case(plan.legs)
+    assert all(real >= worst for real, worst in zip(brought, told, strict=False))
+    if len(brought) == len(plan.legs):
+        assert brought[-1] - plan.legs[0].worst_given >= plan.worst_result
+    else:  # the worst case ends where the executor ends, and counts what was held as lost
+        assert set(told[len(brought) :]) == {0}
+        assert plan.worst_result == -plan.legs[0].worst_given
+    assert plan.max_loss >= -plan.worst_result
+
+
+@settings(max_examples=100)
+@given(opportunities(), TENTHS)
+def test_an_execution_on_the_same_books_brings_what_the_plan_expects(
+    opportunity: Opportunity, tenths: int
+) -> None:
+    """Where nothing moves, every leg brings what was planned, or one more step of it."""
+    plan = some_plan(opportunity, tenths, Decimal(100))
+    brought, end = executed(plan, dict(opportunity.books))
+    assert [leg.received for leg in plan.legs] <= brought
+    assert all(real >= leg.received for real, leg in zip(brought, plan.legs, strict=True))
+    assert end.outcome in (Outcome.COMPLETED, Outcome.SHORT)
+    assert brought[-1] - plan.legs[0].given >= plan.expected_result
+
+
+# By hand
+
+
+def two_legs(sold_at: str, *, least: str = "0.01") -> tuple[list[PlannedLeg], RateView]:
+    """10 ETH for USDT through two levels, and as many BTC for that; fees of 10 bps on what is received."""
+    fee = Fee(Decimal("0.001"), Provenance.OVERRIDE)
+    eth = Market("ETH/USDT", "ETH", "USDT", amount_step=Decimal("0.01"))
+    btc = Market("BTC/USDT", "BTC", "USDT", amount_step=Decimal("0.01"), min_amount=Decimal(least))
+    sell = planned(
+        Leg(eth, Side.SELL, Decimal("10.1"), fee),
+        (Level(Decimal("10.1"), Decimal(5)), Level(Decimal(sold_at), Decimal(5))),
+        Decimal(10),
+    )
+    buy = planned(
+        Leg(btc, Side.BUY, Decimal(10), fee),
+        (Level(Decimal(10), Decimal(50)),),
+        (sell.received / 10).quantize(Decimal("0.01"), "ROUND_DOWN"),
+    )
+    quotes = [
+        OrderBook(eth.symbol, (Level(Decimal(10), Decimal(9)),), (Level(Decimal(11), Decimal(9)),)),
+        OrderBook(btc.symbol, (Level(Decimal(9), Decimal(9)),), (Level(Decimal(10), Decimal(9)),)),
+    ]
+    rates = RateTable([eth, btc], FeeSchedule(otherwise=fee), [book.quote() for book in quotes])
+    return [sell, buy], rates.view()
+
+
+def test_the_worst_case_pays_each_leg_with_the_one_before() -> None:
+    """5 ETH at 10.1 and 5 at 9 bring 95.4045 USDT, but 89.91 at the limit of 9: that buys 8.99 BTC, not 9.54."""
+    (sell, buy), _ = two_legs("9")
+    assert (sell.received, sell.worst_received) == (Decimal("95.4045"), Decimal("89.91"))
+    assert (buy.amount, buy.worst_received) == (Decimal("9.54"), Decimal("9.53046"))
+    assert worst_case((sell, buy)) == (Decimal("89.91"), Decimal("8.98101"))
+
+
+def test_a_leg_too_small_in_the_worst_case_brings_nothing() -> None:
+    """Where 9 BTC is the least, 89.91 USDT buy none: the execution ends there, and all counts as lost."""
+    (sell, buy), _ = two_legs("9", least="9")
+    assert worst_case((sell, buy)) == (Decimal("89.91"), 0)
+    cycle = Cycle(
+        (
+            Leg(sell.market, Side.SELL, Decimal("10.1"), sell.fee),
+            Leg(buy.market, Side.BUY, Decimal(10), buy.fee),
+        )
+    )
+    opportunity = Opportunity(cycle, cycle, {}, RateView({}, {}, {}, {}), 0)
+    plan = make_plan(opportunity, (sell, buy))
+    assert (plan.worst_result, plan.max_loss) == (-10, 10)
+
+
+@pytest.mark.parametrize(
+    ("gap_bps", "loss"),
+    [("0", "1.834537272727272727"), ("100", "1.9161919"), ("10000", "10")],
+)
+def test_a_stranded_loss_by_hand(gap_bps: str, loss: str) -> None:
+    """Stranded with 89.91 USDT of 10 ETH: at 11 and 10 bps they buy back 8.1654627... ETH, less the gap."""
+    legs, view = two_legs("9")
+    assert stranded_losses(view, "ETH", legs, Decimal(gap_bps)) == (Decimal(loss),)
