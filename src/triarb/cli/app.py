@@ -21,8 +21,14 @@ app = App(
     help_format="plaintext",
     version=lambda: version("triarb"),
 )
-for name in ("scan", "demo", "paper", "report"):  # each imported when it is asked for
-    app.command(f"triarb.cli.{name}:{name}", name=name)
+COMMANDS = {  # each is imported when it is asked for
+    "scan": "Find the profitable cycles of a snapshot file or a live exchange.",
+    "demo": "Run the whole engine on a generated exchange; needs nothing.",
+    "paper": "Trade on paper: live prices, simulated orders, a real ledger.",
+    "report": "Report what the runs of a ledger came to.",
+}
+for name, summary in COMMANDS.items():
+    app.command(f"triarb.cli.{name}:{name}", name=name, help=summary)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from triarb.exceptions import UsageError
 from triarb.report import Report
@@ -41,7 +42,7 @@ def table(
     for number, heading in enumerate(headings):
         made.add_column(heading, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))  # not markup: a name in square brackets is no style
     return made
 
 
@@ -50,11 +51,13 @@ def print_report(report: Report, *, title: str, as_json: bool) -> str:
     if as_json:
         print_json(report.to_dict())
         return report.state
-    made = Table(box=None, show_header=False, pad_edge=False, title=title, title_justify="left")
+    made = Table(
+        box=None, show_header=False, pad_edge=False, title=Text(title), title_justify="left"
+    )
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
     for name, text in report.lines():
-        made.add_row(name, text)
+        made.add_row(Text(name), Text(text))
     console().print(made, highlight=False)
     return report.state
 

@@ -51,7 +51,7 @@ def said(error: Exception, wire: Wire, credentials: Credentials | None) -> str:
     elif wire.status is not None:
         text = f"{type(error).__name__} (HTTP {wire.status}, {_start(wire.body)})"
     else:
-        text = type(error).__name__
+        text = f"no answer ({type(error).__name__})"
     text = without_signature(_QUERY.sub("", text))
     return credentials.mask(text) if credentials else text
 
