@@ -51,8 +51,8 @@ def test_scan_json_has_the_contracts_keys_in_order(capsys, snapshot_file):
     assert code == 0
     assert list(data) == [
         "exchange", "timestamp", "source", "fees", "fee_bps", "markets", "assets", "min_legs",
-        "max_legs", "min_edge_bps", "start", "count", "executable", "cycles", "refused", "load_ms",
-        "search_ms",
+        "max_legs", "min_edge_bps", "start", "count", "executable", "certificate", "cycles",
+        "refused", "load_ms", "search_ms",
     ]  # fmt: skip
     assert list(data["cycles"][0]) == [
         "id", "assets", "start", "legs", "gross_rate", "net_rate", "edge_bps", "break_even_fee_bps",
@@ -60,6 +60,7 @@ def test_scan_json_has_the_contracts_keys_in_order(capsys, snapshot_file):
     ]  # fmt: skip
     assert data["fees"] == {"override": 3}
     assert data["fee_bps"] == 7.5
+    assert data["certificate"] == {"holds": False, "holds_at_fee_bps": 33.1129}
     assert data["cycles"][0]["gross_rate"] == "1.010000000000"
     assert isinstance(data["cycles"][0]["profit"], str)
 
@@ -69,6 +70,18 @@ def test_scan_of_nothing_says_none_in_words(capsys, snapshot_file):
     code, out, _ = run(capsys, "scan", snapshot_file, "--fee-bps", 100)
     assert code == 0
     assert "None: no cycle of 3 legs earns more than 0 bps after fees" in out
+    assert "No cycle of any length can profit at these fees (proved)." in out
+
+
+def test_scan_says_at_which_fee_nothing_could_profit(capsys, snapshot_file):
+    """Where there is no proof, the smallest fee is told, and at that very fee there is one; a hair below not."""
+    _, out, _ = run(capsys, "scan", snapshot_file)
+    assert (
+        "From a fee of 33.1129 bps a leg on, no cycle of any length could profit (proved)." in out
+    )
+    for fee_bps, holds in (("33.1129", True), ("33.1128", False)):
+        _, out, _ = run(capsys, "scan", snapshot_file, "--fee-bps", fee_bps, "--json")
+        assert json.loads(out)["certificate"] == {"holds": holds, "holds_at_fee_bps": 33.1129}
 
 
 def test_scan_options_reach_the_library(capsys, snapshot_file):

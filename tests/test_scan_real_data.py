@@ -167,6 +167,25 @@ def test_binance_at_its_own_fees_has_none_and_says_so():
     assert "49 market.inactive" in result.headline()
 
 
+def test_binance_is_proved_to_hold_at_its_own_fees_and_from_which_on():
+    """At 10 bps no cycle of any length can profit; the smallest such fee is told to four decimals, and holds."""
+    path = SNAPSHOTS / "binance_2019-08-22.json"
+    result = scan(path)
+    assert result.to_dict()["certificate"] == {"holds": True, "holds_at_fee_bps": 1.0417}
+    assert "No cycle of any length can profit at these fees (proved)." in str(result)
+    for fee_bps, holds in ((0, False), ("1.0416", False), ("1.0417", True)):
+        told = scan(path, fee_bps=fee_bps, max_legs=4).to_dict()
+        assert told["certificate"] == {"holds": holds, "holds_at_fee_bps": 1.0417}
+
+
+def test_the_proof_is_of_the_markets_that_were_asked_for():
+    """Without the assets of the best cycle it holds at a smaller fee."""
+    told = scan(SNAPSHOTS / "binance_2019-08-22.json", fee_bps=0, ignore=["PAX", "TUSD"])
+    assert told.holds_at_fee_bps < 1.04
+    assert told.certificate is None
+    assert "From a fee of " in told.proof()
+
+
 def test_bitfinex_shows_sums_of_levels_which_confirm_nothing():
     """Sizes that are sums over 25 levels leave it open whether a cycle can be traded."""
     result = scan(SNAPSHOTS / "bitfinex_2019-11-01.json", fee_bps=0)

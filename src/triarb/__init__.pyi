@@ -26,7 +26,10 @@ from .execution import (
 )
 from .finders import (
     BoundedCycleFinder as BoundedCycleFinder,
+    CertifiedCycleMonitor as CertifiedCycleMonitor,
     CycleFinder as CycleFinder,
+    CycleMonitor as CycleMonitor,
+    Verdict as Verdict,
 )
 from .finders.reference import (
     NetworkxCycleFinder as NetworkxCycleFinder,
@@ -51,10 +54,12 @@ from .ledger import (
     SqlLedger as SqlLedger,
 )
 from .market import (
+    Certificate as Certificate,
     FeeSchedule as FeeSchedule,
     RateTable as RateTable,
     RateView as RateView,
     Snapshot as Snapshot,
+    verify as verify,
 )
 from .market.generator import (
     GeneratedExchange as GeneratedExchange,

@@ -6,6 +6,7 @@
 from triarb.clock import Clock as Clock
 from triarb.execution.executor import Executor as Executor
 from triarb.finders.finder import CycleFinder as CycleFinder
+from triarb.finders.monitor import CycleMonitor as CycleMonitor
 from triarb.gateways.gateway import (
     ExchangeGateway as ExchangeGateway,
     MarketData as MarketData,

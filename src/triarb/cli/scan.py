@@ -77,3 +77,4 @@ def scan(
         out.print(table(HEADINGS, result.rows(), right=(1, 2, 3)))
     if result.count > len(result.cycles):
         out.print(f"{result.count - len(result.cycles)} more are not listed (--top).")
+    out.print(result.proof(), highlight=False)

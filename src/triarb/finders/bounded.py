@@ -9,6 +9,7 @@ from typing import NamedTuple
 from triarb.finders.criteria import Criteria
 from triarb.finders.finder import CycleFinder
 from triarb.finders.kernel import search
+from triarb.finders.monitor import CertifiedCycleMonitor
 from triarb.market.rates import RateTable
 from triarb.model import Cycle
 
@@ -63,6 +64,21 @@ class BoundedCycleFinder(CycleFinder):
                 first += length
 
         return criteria.decide(rates, nominated())
+
+    def monitor(self, rates: RateTable, /) -> CertifiedCycleMonitor:
+        """What keeps this finder's answer in `rates` while they change, with a proof at every tick.
+
+        Raises:
+            UsageError: a threshold below 0 bps, where there is no certificate, only search.
+        """
+        criteria = self.criteria
+        return CertifiedCycleMonitor(
+            rates,
+            min_legs=criteria.min_legs,
+            max_legs=criteria.max_legs,
+            min_edge_bps=criteria.min_edge_bps,
+            start=criteria.start,
+        )
 
 
 class _Graph(NamedTuple):

@@ -111,7 +111,7 @@ class Criteria:
             if len(edges) == 2 and leg(edges[0]).market == leg(edges[1]).market:
                 continue  # there and back on one market is no cycle, even where a rebate pays for it
             if product > certain or exact(edges) > threshold:
-                chosen.append((product, _from_smallest(edges, rates.tails)))
+                chosen.append((product, from_smallest(edges, rates.tails)))
         chosen.sort(key=operator.itemgetter(0), reverse=True)
 
         cycles: list[Cycle] = []
@@ -123,7 +123,7 @@ class Criteria:
         return cycles
 
 
-def _from_smallest(edges: Sequence[int], tails: Sequence[int]) -> Sequence[int]:
+def from_smallest(edges: Sequence[int], tails: Sequence[int]) -> Sequence[int]:
     """`edges` begun at the asset of the smallest number, which is the one of the smallest name."""
     given = [tails[edge] for edge in edges]
     first = given.index(min(given))

@@ -148,6 +148,10 @@ class RateTable:
         cycle = Cycle(tuple(self.leg(edge) for edge in edges))
         return cycle.starting_from(cycle.assets[0])
 
+    def edges(self, symbol: str) -> Sequence[int]:
+        """The two edges that a market's quote bears on; none for a symbol that is not in the table."""
+        return self._edges.get(symbol, ())
+
     def view(self) -> RateView:
         """All usable markets as they stand now, frozen."""
         return RateView(self._markets, dict(self._quotes), self._fees, self._by_asset)

@@ -1,6 +1,7 @@
 """The answer of a scan: it prints, it shows as a table in a notebook, and it turns into records and JSON."""
 
 import html
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -8,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from triarb.market.certificate import Certificate
 from triarb.model import Cycle, Refused
 from triarb.money import plain, to_decimal
 
@@ -76,6 +78,10 @@ class ScanResult:
         count: nominated cycles; `cycles` holds the best of them.
         executable: how many of all nominated cycles are; None where none is and the sizes of some are not known.
         refused: markets that cannot be traded on, by code.
+        certificate: the proof, verified, that no cycle of any length can profit at these fees; None where there is none.
+        holds_at_fee_bps: the smallest fee, the same on every leg and from the received asset, at which there is one.
+        load_ms: reading the source, up to the rates.
+        search_ms: from the rates to the cycles confirmed; proving is not in it.
     """
 
     exchange: str
@@ -91,6 +97,8 @@ class ScanResult:
     start: tuple[str, ...]
     count: int
     executable: int | None
+    certificate: Certificate | None
+    holds_at_fee_bps: float
     cycles: tuple[ScannedCycle, ...]
     refused: Mapping[str, int]
     load_ms: float
@@ -112,6 +120,10 @@ class ScanResult:
             "start": list(self.start) or None,
             "count": self.count,
             "executable": self.executable,
+            "certificate": {
+                "holds": self.certificate is not None,
+                "holds_at_fee_bps": _rounded_up(self.holds_at_fee_bps),
+            },
             "cycles": [cycle.to_dict() for cycle in self.cycles],
             "refused": dict(self.refused),
             "load_ms": round(self.load_ms, 3),
@@ -180,13 +192,23 @@ class ScanResult:
             return f"{found}; sizes at the top of the book are not known, so none is confirmed."
         return f"{found}, of which {self.executable} can be traded at some size in whole steps."
 
+    def proof(self) -> str:
+        """What is proved of cycles of any length, in one sentence."""
+        if self.certificate is not None:
+            return "No cycle of any length can profit at these fees (proved)."
+        fee_bps = f"{_rounded_up(self.holds_at_fee_bps):.4f}"
+        return (
+            f"From a fee of {fee_bps} bps a leg on, no cycle of any length could profit (proved)."
+        )
+
     def __str__(self) -> str:
         rows = [HEADINGS, *self.rows()]
         widths = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
         lines = [
             "  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows
         ]
-        return "\n".join([self.headline(), self.verdict(), *(lines if self.cycles else [])])
+        table = lines if self.cycles else []
+        return "\n".join([self.headline(), self.verdict(), *table, self.proof()])
 
     __repr__ = __str__  # what a prompt shows
 
@@ -196,7 +218,8 @@ class ScanResult:
 
         body = "".join(row("td", cells) for cells in self.rows())
         table = f"<table>{row('th', HEADINGS)}{body}</table>" if self.cycles else ""
-        return f"<p>{html.escape(self.headline())}</p><p>{html.escape(self.verdict())}</p>{table}"
+        head, verdict, proof = map(html.escape, (self.headline(), self.verdict(), self.proof()))
+        return f"<p>{head}</p><p>{verdict}</p>{table}<p>{proof}</p>"
 
 
 HEADINGS = ("cycle", "gross rate", "net edge (bps)", "break-even fee (bps a leg)", "executable")
@@ -213,6 +236,11 @@ def _verdict(scanned: ScannedCycle) -> str:
 
 def _rate(ratio: Fraction) -> str:
     return f"{to_decimal(ratio, RATE_PLACES):f}"
+
+
+def _rounded_up(bps: float) -> float:
+    """To four decimals, at which it then holds too; less than a billionth above them is the rounding of floats."""
+    return math.ceil(bps * 10_000 - 1e-5) / 10_000
 
 
 def _number(value: Decimal) -> int | float:

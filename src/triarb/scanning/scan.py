@@ -11,6 +11,8 @@ from typing import Final, Literal
 from triarb.clock import NS_PER_SECOND, iso
 from triarb.exceptions import UsageError
 from triarb.finders import BoundedCycleFinder
+from triarb.finders.potentials import holds_at_fee_bps, prove
+from triarb.market.certificate import Certificate, verify
 from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
 from triarb.market.snapshot import Snapshot
@@ -85,6 +87,7 @@ def scan(
     judge = _Judge(snapshot, fees, view, starts)
     judged = [judge(cycle) for cycle in cycles]
     done = time.perf_counter()
+    certificate, smallest_fee_bps = _proof(rates, view)
 
     if sort == "profit":
         judged.sort(key=lambda scanned: scanned.profit or ZERO, reverse=True)  # equals stay by rate
@@ -105,11 +108,23 @@ def scan(
         start=starts,
         count=len(judged),
         executable=None if unknown and not executable else executable,
+        certificate=certificate,
+        holds_at_fee_bps=smallest_fee_bps,
         cycles=tuple(judged[:top]),
         refused=refused,
         load_ms=(ready - began) * 1000,
         search_ms=(done - ready) * 1000,
     )
+
+
+def _proof(rates: RateTable, view: RateView) -> tuple[Certificate | None, float]:
+    """A certificate of `rates`, if there is one, and the smallest fee for all its markets at which there is."""
+    certificate = prove(rates)
+    if certificate is not None and verify(certificate, rates) is not None:
+        certificate = None  # claimed is only what was verified
+    markets = [view.markets[symbol] for symbol in view.quotes]
+    gross = RateTable(markets, FeeSchedule.flat(0), view.quotes.values())
+    return certificate, holds_at_fee_bps(gross)
 
 
 class _Judge:

@@ -1,0 +1,198 @@
+"""The monitor: after any changes what a fresh search and every cycle there is say, and proofs that hold."""
+
+import itertools
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import event, given, settings, strategies as st
+
+from triarb.exceptions import UsageError
+from triarb.finders import BoundedCycleFinder, CertifiedCycleMonitor, Verdict
+from triarb.market import FeeSchedule, RateTable, verify
+from triarb.market.generator import GeneratedExchange
+from triarb.model import Market, Quote, Withdrawn
+from triarb.money import arithmetic
+from triarb.testing.strategies import NAMES, exchanges, quotes
+
+
+def closed_walks(rates: RateTable) -> list[tuple[tuple[int, ...], Fraction]]:
+    """Edges and exact net rate of every simple cycle of any length, there and back on one market among them."""
+    edges = {
+        (rates.tails[edge], rates.heads[edge]): edge for edge, r in enumerate(rates.rates) if r
+    }
+    ratio = {edge: rates.leg(edge).net_ratio for edge in edges.values()}
+    count = len(rates.assets)
+    return [
+        (walk, math.prod(ratio[edge] for edge in walk))
+        for legs in range(2, count + 1)
+        for order in itertools.permutations(range(count), legs)
+        if order[0] == min(order)
+        for pairs in [list(itertools.pairwise((*order, order[0])))]
+        if all(pair in edges for pair in pairs)
+        for walk in [tuple(edges[pair] for pair in pairs)]
+    ]
+
+
+@st.composite
+def changes(draw, markets: list[Market], quoted: list[Quote]) -> Quote | Withdrawn:
+    """What may become of a market: a quote about as before, crossed, one-sided, the very same, or none."""
+    market, quote = draw(st.sampled_from(list(zip(markets, quoted, strict=True))))
+    kind = draw(st.sampled_from(["quote"] * 6 + ["same", "withdrawn", "unknown"]))
+    if kind == "withdrawn":
+        return Withdrawn(market.symbol)
+    if kind == "unknown":
+        return Withdrawn("not/there")
+    if kind == "same":
+        return quote
+    with arithmetic():
+        fair = (quote.bid or quote.ask or Decimal(1)).normalize()
+    return draw(quotes(market, fair.quantize(Decimal("1E-9")) or Decimal(1)))
+
+
+@settings(max_examples=120)
+@given(st.data())
+def test_after_any_changes_it_answers_as_a_fresh_search(data):
+    """Cycles, verdict and certificate after every one of some changes, against a search and every cycle there is."""
+    markets, fees, quoted = data.draw(exchanges(max_assets=5, max_markets=9))
+    min_legs = data.draw(st.integers(2, 3))
+    question = {
+        "min_legs": min_legs,
+        "max_legs": data.draw(st.integers(min_legs, 6)),
+        "min_edge_bps": data.draw(st.sampled_from(["0", "0", "0.5", "10", "100"])),
+        "start": data.draw(st.sampled_from([(), (), NAMES[:1], NAMES[1:4]])),
+    }
+    finder = BoundedCycleFinder(**question)
+    fresh = RateTable(markets, fees, quoted)
+    monitor = finder.monitor(RateTable(markets, fees, quoted))
+    for change in [None, *data.draw(st.lists(changes(markets, quoted), max_size=12))]:
+        verdict = monitor.verdict
+        if change is not None:
+            fresh.update(change)
+            verdict = monitor.update(change)
+        agrees(monitor, verdict, finder, fresh)
+        event(verdict)
+
+
+def agrees(
+    monitor: CertifiedCycleMonitor, verdict: Verdict, finder: BoundedCycleFinder, rates: RateTable
+) -> None:
+    """All that a monitor says is so, exactly, and its proof is there wherever one is."""
+    found = finder.find(rates)
+    assert monitor.cycles() == found
+    assert monitor.verdict == verdict
+    assert (verdict is Verdict.LISTED) == bool(found)
+
+    certificate = monitor.certificate()
+    assert verify(certificate, rates) is None
+    walks = closed_walks(rates)
+    legs, threshold = finder.criteria.max_legs, finder.criteria.threshold
+    if verdict is Verdict.PROVED_NONE:
+        assert all(ratio <= 1 for _, ratio in walks)
+        assert (certificate.slack, certificate.max_legs) == (0, None)
+    names = rates.assets
+    held = {
+        edge
+        for edge, pair in enumerate(zip(rates.tails, rates.heads, strict=True))
+        if (names[pair[0]], names[pair[1]]) in certificate.held
+    }
+    for walk, ratio in walks:
+        if len(walk) <= legs and ratio > threshold:
+            assert held.intersection(walk)
+    if all(math.log(ratio) < len(walk) * certificate.slack - 1e-9 for walk, ratio in walks):
+        assert not held
+        assert verdict is (Verdict.NONE_UP_TO_N if certificate.slack else Verdict.PROVED_NONE)
+
+
+def test_a_generated_exchange_is_followed_tick_by_tick():
+    """Hundreds of ticks of sixty markets with planted dislocations: every answer as a fresh search gives it."""
+    made = GeneratedExchange(100, seed=3, dislocations_per_minute=6000, taker_fee_bps="0.5")
+    snapshot = made.snapshot()
+    finder = BoundedCycleFinder(min_legs=2, max_legs=4)
+    fresh = RateTable(snapshot.markets, snapshot.fees(), snapshot.quotes)
+    monitor = finder.monitor(RateTable(snapshot.markets, snapshot.fees(), snapshot.quotes))
+    seen = set()
+    for number, tick in enumerate(itertools.islice(made.ticks(600), 3000)):
+        fresh.update(tick)
+        seen.add(monitor.update(tick))
+        if number % 10 == 0:
+            assert monitor.cycles() == finder.find(fresh)
+            assert verify(monitor.certificate(), fresh) is None
+    assert seen == {Verdict.PROVED_NONE, Verdict.LISTED}
+
+
+def triangle(fee_bps="0", **question) -> CertifiedCycleMonitor:
+    """A > B > C > A at exactly one, both ways round, locked."""
+    prices = {"A/B": "2", "B/C": "3", "A/C": "6"}
+    markets = [Market(symbol, *symbol.split("/")) for symbol in prices]
+    quoted = [Quote(symbol, Decimal(price), Decimal(price)) for symbol, price in prices.items()]
+    return CertifiedCycleMonitor(RateTable(markets, FeeSchedule.flat(fee_bps), quoted), **question)
+
+
+def at(symbol: str, bid: str, ask: str) -> Quote:
+    return Quote(symbol, Decimal(bid), Decimal(ask))
+
+
+def test_a_dead_cycle_does_not_block_the_proof():
+    """Listed while it pays, none up to three legs while it only holds an edge, proved again once it is gone."""
+    monitor = triangle("10")
+    assert monitor.verdict is Verdict.PROVED_NONE
+    assert monitor.update(at("A/C", "6.03", "6.04")) is Verdict.LISTED
+    (cycle,) = monitor.cycles()
+    assert cycle.id == "A>C>B"
+    assert len(monitor.certificate().held) == 1
+    assert monitor.update(at("B/C", "3.01", "3.02")) is Verdict.PROVED_NONE
+    assert monitor.cycles() == []
+    assert monitor.certificate().held == frozenset()
+    assert monitor.update(Withdrawn("A/C")) is Verdict.PROVED_NONE
+    assert monitor.update(at("A/C", "5.9", "5.91")) is Verdict.LISTED
+    assert monitor.update(at("A/C", "7", "6.9")) is Verdict.PROVED_NONE  # crossed: it has no rate
+
+
+def test_ties_are_exact():
+    """What earns nothing is never listed; 1e-20 is; neither can be told by floats, so neither is proved."""
+    monitor = triangle()
+    assert monitor.verdict is Verdict.NONE_UP_TO_N
+    assert monitor.update(at("A/C", "6.0000000000000000001", "6.1")) is Verdict.LISTED
+    assert [cycle.id for cycle in monitor.cycles()] == ["A>C>B"]
+    assert monitor.update(at("A/C", "6", "6.1")) is Verdict.NONE_UP_TO_N
+
+
+def test_a_threshold_proves_up_to_the_asked_number_of_legs():
+    """30 bps over three legs are below a threshold of 50 bps, at which the slack is a third of its log."""
+    monitor = triangle(min_edge_bps=50)
+    assert monitor.update(at("A/C", "6.018", "6.02")) is Verdict.NONE_UP_TO_N
+    certificate = monitor.certificate()
+    assert certificate.max_legs == 3
+    assert certificate.threshold == math.log1p(0.005)
+    assert certificate.slack * 3 == pytest.approx(certificate.threshold)
+    assert certificate.held == frozenset()
+    assert monitor.update(at("A/C", "6.031", "6.04")) is Verdict.LISTED
+    assert len(monitor.certificate().held) == 1
+
+
+@pytest.mark.parametrize("slack_of", ["0.7", "1", "3", "13", "77"])
+def test_slack_never_proves_more_than_the_threshold(slack_of):
+    """However a threshold divides by its legs, the slack of all legs is not above it, or `verify` would say so."""
+    for legs in range(2, 9):
+        monitor = triangle(min_legs=2, max_legs=legs, min_edge_bps=slack_of)
+        assert verify(monitor.certificate(), monitor.rates) is None
+
+
+def test_below_zero_there_is_only_search():
+    """A threshold below 0 bps is refused, with the way out."""
+    with pytest.raises(UsageError, match="nothing is proved") as caught:
+        triangle(min_edge_bps=-1)
+    assert "BoundedCycleFinder" in caught.value.hint
+
+
+def test_a_rebate_makes_no_cycle_of_one_market():
+    """There and back on a locked market pays with a rebate; it is held aside, and never listed."""
+    monitor = CertifiedCycleMonitor(
+        RateTable([Market("A/B", "A", "B")], FeeSchedule.flat(-1), [at("A/B", "2", "2")]),
+        min_legs=2,
+    )
+    assert monitor.verdict is Verdict.NONE_UP_TO_N
+    assert len(monitor.certificate().held) == 1
+    assert monitor.update(at("A/B", "2", "2.001")) is Verdict.PROVED_NONE
