@@ -20,7 +20,6 @@ import os
 import shlex
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,39 +32,10 @@ from sybil.parsers.markdown import CodeBlockParser
 
 from triarb import CcxtGateway
 from triarb.cli import main
-from triarb.testing.loopback import LoopbackExchange
-from triarb.testing.market import planted_triangle
+from triarb.testing import planted_triangle
+from triarb.testing.loopback import in_background
 
 EXAMPLE = Path(__file__).parent / "docs" / "example.json"
-
-
-class Binance:
-    """A loopback exchange on a thread of its own, begun when somebody first connects to it."""
-
-    def __init__(self) -> None:
-        self._exchange: LoopbackExchange | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-
-    def session(self) -> Any:
-        """What `CcxtGateway` sends through on these pages."""
-        if self._exchange is None:
-            self._thread.start()
-            exchange = LoopbackExchange(planted_triangle())
-            self._run(exchange.__aenter__())
-            self._exchange = exchange
-        return self._exchange.session_factory()
-
-    def close(self) -> None:
-        """End it, if it was begun."""
-        if self._exchange is not None:
-            self._run(self._exchange.__aexit__(None, None, None))
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
-
-    def _run(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def run_python(example: Example) -> None:
@@ -152,9 +122,9 @@ class Blocks(pytest.Item):
             shutil.copy(EXAMPLE, folder / "docs")
             patch.chdir(folder)
             patch.setenv("XDG_DATA_HOME", os.fspath(folder / "data"))
-            binance = Binance()
-            stack.callback(binance.close)
-            patch.setitem(CcxtGateway.__init__.__kwdefaults__, "session_factory", binance.session)
+            binance = stack.enter_context(in_background(planted_triangle()))
+            leads_to = CcxtGateway.__init__.__kwdefaults__
+            patch.setitem(leads_to, "session_factory", binance.session_factory)
             for example in self.document.examples():
                 example.evaluate()
 
