@@ -1,10 +1,15 @@
 """Pricing: what a cycle really earns, in Decimal, from the quotes as they came.
 
-`confirm` is the only way to an Opportunity; `profit_at` and `most_profitable` are functions over one; `make_plan`
-puts the three numbers of its risk beside the legs that a sizer chose.
+`confirm` is the only way to an Opportunity; `profit_at` and `most_profitable` (at the top of the books) and
+`most_profitable_depth` (through all of them) are functions over one; `make_plan` puts the three numbers of its risk
+beside the legs that a sizer chose.
 """
 
 from triarb.pricing.confirm import confirm as confirm
+from triarb.pricing.depth import (
+    Sized as Sized,
+    most_profitable_depth as most_profitable_depth,
+)
 from triarb.pricing.plan import (
     make_plan as make_plan,
     margin_ratio as margin_ratio,
@@ -16,3 +21,5 @@ from triarb.pricing.size import (
     most_profitable as most_profitable,
     profit_at as profit_at,
 )
+from triarb.pricing.sizes import Bounds as Bounds
+from triarb.pricing.walk import Segment as Segment, unrounded as unrounded, walk as walk
