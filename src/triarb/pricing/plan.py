@@ -14,9 +14,22 @@ DEFAULT_GAP_BPS: Final = Decimal(100)
 
 
 def make_plan(
-    opportunity: Opportunity, legs: Sequence[PlannedLeg], gap_bps: Decimal = DEFAULT_GAP_BPS
+    opportunity: Opportunity,
+    legs: Sequence[PlannedLeg],
+    gap_bps: Decimal = DEFAULT_GAP_BPS,
+    *,
+    gap: Decimal | None = None,
+    binding: str = "",
 ) -> Plan:
-    """`legs` with their three numbers, for whoever chose the sizes."""
+    """`legs` with their three numbers, for whoever chose the sizes.
+
+    Args:
+        opportunity: what the legs are of.
+        legs: with their amounts and limits.
+        gap_bps: the adverse move that the stranded losses assume.
+        gap: `Plan.gap`, of a sizer that looked for the best size.
+        binding: `Plan.binding`, the same.
+    """
     start = opportunity.cycle.start
     with arithmetic():
         return Plan(
@@ -28,6 +41,8 @@ def make_plan(
             stranded_losses=stranded_losses(opportunity.rates, start, legs, gap_bps),
             gap_bps=gap_bps,
             decided_ns=opportunity.confirmed_ns,
+            gap=gap,
+            binding=binding,
         )
 
 
