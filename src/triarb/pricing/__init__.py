@@ -11,9 +11,12 @@ from triarb.pricing.depth import (
     most_profitable_depth as most_profitable_depth,
 )
 from triarb.pricing.plan import (
+    LeftOver as LeftOver,
+    left_over as left_over,
     make_plan as make_plan,
     margin_ratio as margin_ratio,
     stranded_losses as stranded_losses,
+    times_in_force as times_in_force,
     unwind_ratio as unwind_ratio,
 )
 from triarb.pricing.size import (
