@@ -116,6 +116,7 @@ from .pricing import (
     confirm as confirm,
     make_plan as make_plan,
     most_profitable as most_profitable,
+    most_profitable_depth as most_profitable_depth,
     profit_at as profit_at,
 )
 from .report import (
@@ -132,6 +133,7 @@ from .scanning import (
     scan as scan,
 )
 from .sizing import (
+    DepthSizer as DepthSizer,
     FixedSizer as FixedSizer,
     Sizer as Sizer,
     TopOfBookSizer as TopOfBookSizer,

@@ -10,7 +10,7 @@ from triarb.exceptions import PolicyViolation
 from triarb.finders.finder import CycleFinder
 from triarb.market.rates import RateTable
 from triarb.model import Approved, Cycle, Opportunity, Plan, PlannedLeg, Portfolio, Refused
-from triarb.money import BPS, arithmetic, edge_bps, plain
+from triarb.money import BPS, ZERO, arithmetic, edge_bps, plain
 from triarb.pricing.legs import allowed, unit_given, unit_received
 from triarb.pricing.plan import make_plan, margin_ratio
 from triarb.risk.policy import RiskPolicy
@@ -143,6 +143,7 @@ def _broken_bounds(plan: Plan, approved: Approved, portfolio: Portfolio) -> Iter
 
 def _numbers(plan: Plan) -> Iterator[Any]:
     yield from (plan.expected_result, plan.worst_result, plan.gap_bps, *plan.stranded_losses)
+    yield ZERO if plan.gap is None else plan.gap
     for leg in plan.legs:
         yield from (leg.amount, leg.limit_price, leg.given, leg.received)
         yield from (leg.worst_given, leg.worst_received)

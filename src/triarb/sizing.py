@@ -3,14 +3,23 @@
 from abc import abstractmethod
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
 from triarb.exceptions import UsageError
 from triarb.model import Approved, Plan, Portfolio, Refused
 from triarb.money import BPS, Money, arithmetic, as_money, edge_bps, parse_bps, plain, to_decimal
-from triarb.pricing import Priced, make_plan, margin_ratio, most_profitable, profit_at
+from triarb.pricing import (
+    Bounds,
+    Priced,
+    make_plan,
+    margin_ratio,
+    most_profitable,
+    most_profitable_depth,
+    profit_at,
+)
+from triarb.pricing.depth import BUDGET
 from triarb.pricing.plan import DEFAULT_GAP_BPS
 
 _SHRINKS: Final = 8
@@ -126,6 +135,48 @@ class TopOfBookSizer(Sizer):
         if isinstance(priced, Refused):
             return priced
         return _within(approved, priced, self.gap_bps)
+
+
+def _as_budget(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"budget is {value!r}", hint="how many sizes to try: 1 or more")
+    return value
+
+
+@attrs.frozen
+class DepthSizer(Sizer):
+    """The size of most profit through the whole depth of all books jointly, within the bounds and the free balance.
+
+    It goes on until the last units of a round trip would earn less than the floor. The plan says which constraint
+    stopped it (`Plan.binding`), and how much more another size could earn at most (`Plan.gap`): nothing, unless the
+    search came to the end of its budget, or the bound on losses is what stopped it.
+    Refuses ``size.balance``, ``size.bound``, ``size.edge``, ``size.max_loss`` and what
+    `triarb.pricing.most_profitable_depth` refuses.
+
+    Attributes:
+        gap_bps: the adverse move that a stranded loss assumes.
+        budget: how many sizes it tries at most.
+    """
+
+    gap_bps: Decimal = attrs.field(default=DEFAULT_GAP_BPS, converter=as_gap)
+    budget: int = attrs.field(default=BUDGET, converter=_as_budget)
+
+    def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
+        """The plan of most profit that keeps every bound."""
+        opportunity = approved.opportunity
+        bounds = Bounds(
+            _free(portfolio, opportunity.cycle.start),
+            approved.max_amount,
+            approved.max_loss,
+            approved.min_edge_bps,
+            self.gap_bps,
+        )
+        sized = most_profitable_depth(opportunity, bounds, self.budget)
+        if isinstance(sized, Refused):
+            return sized
+        return make_plan(
+            opportunity, sized.legs, self.gap_bps, gap=sized.gap, binding=sized.binding
+        )
 
 
 def _free(portfolio: Portfolio, asset: str) -> Decimal:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import attrs
 
-from triarb.model import LegResult, Outcome, Plan, PlannedLeg, Refused
+from triarb.model import LegResult, Outcome, Plan, PlannedLeg, Refused, TimeInForce
 from triarb.money import ZERO, arithmetic, plain, round_down
 from triarb.pricing.legs import allowed, most_amount, step_of, unit_given
 
@@ -32,7 +32,8 @@ def next_step(plan: Plan, results: Sequence[LegResult]) -> Trade | Finish:
 
     A leg is sized from what the fills of the leg before it brought after fees, never from the plan. A leg that filled
     in part is gone on from with what it brought; what it left is a residue. Where nothing filled, or what came is below
-    the next market's minimum, the execution ends there.
+    the next market's minimum, the execution ends there. A fill-or-kill leg trades no more than was planned, since for
+    more the book may not be deep enough, and then none of it would fill.
     """
     if not results:
         return Trade(0, plan.legs[0].amount)
@@ -48,6 +49,8 @@ def next_step(plan: Plan, results: Sequence[LegResult]) -> Trade | Finish:
         return Finish(Outcome.COMPLETED)
     leg = plan.legs[done]
     amount = _affordable(leg, received(plan.legs[done - 1], last))
+    if leg.time_in_force is TimeInForce.FOK:
+        amount = min(amount, leg.amount)
     refusal = allowed(leg.market, leg.limit_price, amount)
     if refusal is not None:
         return Finish(Outcome.SHORT, refusal)

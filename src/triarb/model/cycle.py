@@ -252,6 +252,10 @@ class Plan:
             start asset over the market as it stood, `gap_bps` worse.
         gap_bps: the adverse move that `stranded_losses` assume.
         at_stake: what leg 1 spends at most.
+        gap: an upper bound on how much more another size could have earned, in the start asset: 0 where this one is
+            proved the best within its bounds, None where nobody looked for the best.
+        binding: what kept the sizer from more, such as ``edge``, ``balance`` or ``depth of ETH/BTC``
+            (`triarb.pricing.Sized`); empty where it does not say.
     """
 
     cycle_id: str
@@ -262,6 +266,8 @@ class Plan:
     stranded_losses: tuple[Decimal, ...]
     gap_bps: Decimal
     decided_ns: int
+    gap: Decimal | None = None
+    binding: str = ""
 
     @property
     def at_stake(self) -> Decimal:

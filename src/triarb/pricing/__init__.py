@@ -1,14 +1,22 @@
 """Pricing: what a cycle really earns, in Decimal, from the quotes as they came.
 
-`confirm` is the only way to an Opportunity; `profit_at` and `most_profitable` are functions over one; `make_plan`
-puts the three numbers of its risk beside the legs that a sizer chose.
+`confirm` is the only way to an Opportunity; `profit_at` and `most_profitable` (at the top of the books) and
+`most_profitable_depth` (through all of them) are functions over one; `make_plan` puts the three numbers of its risk
+beside the legs that a sizer chose.
 """
 
 from triarb.pricing.confirm import confirm as confirm
+from triarb.pricing.depth import (
+    Sized as Sized,
+    most_profitable_depth as most_profitable_depth,
+)
 from triarb.pricing.plan import (
+    LeftOver as LeftOver,
+    left_over as left_over,
     make_plan as make_plan,
     margin_ratio as margin_ratio,
     stranded_losses as stranded_losses,
+    times_in_force as times_in_force,
     unwind_ratio as unwind_ratio,
 )
 from triarb.pricing.size import (
@@ -16,3 +24,5 @@ from triarb.pricing.size import (
     most_profitable as most_profitable,
     profit_at as profit_at,
 )
+from triarb.pricing.sizes import Bounds as Bounds
+from triarb.pricing.walk import Segment as Segment, unrounded as unrounded, walk as walk

@@ -3,32 +3,114 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
-from triarb.model import Opportunity, Plan, PlannedLeg, RateView, Side, gross_rate
+import attrs
+
+from triarb.model import Opportunity, Plan, PlannedLeg, RateView, Side, TimeInForce, gross_rate
 from triarb.money import BPS, ONE, ZERO, arithmetic, to_decimal
-from triarb.pricing.legs import allowed, step_of, unit_given, unit_received
+from triarb.pricing.legs import allowed, least_amount, step_of, unit_given, unit_received
 
 DEFAULT_GAP_BPS: Final = Decimal(100)
 """How much worse than quoted a stranded asset is assumed to be turned back."""
 
 
 def make_plan(
-    opportunity: Opportunity, legs: Sequence[PlannedLeg], gap_bps: Decimal = DEFAULT_GAP_BPS
+    opportunity: Opportunity,
+    legs: Sequence[PlannedLeg],
+    gap_bps: Decimal = DEFAULT_GAP_BPS,
+    *,
+    gap: Decimal | None = None,
+    binding: str = "",
 ) -> Plan:
-    """`legs` with their three numbers, for whoever chose the sizes."""
+    """`legs` with their three numbers and `times_in_force`, for whoever chose the sizes.
+
+    Args:
+        opportunity: what the legs are of.
+        legs: with their amounts and limits.
+        gap_bps: the adverse move that the stranded losses assume.
+        gap: `Plan.gap`, of a sizer that looked for the best size.
+        binding: `Plan.binding`, the same.
+    """
     start = opportunity.cycle.start
     with arithmetic():
         return Plan(
             opportunity.cycle.id,
             start,
-            tuple(legs),
+            times_in_force(legs),
             expected_result=legs[-1].received - legs[0].given,
             worst_result=worst_case(legs)[-1] - legs[0].worst_given,
             stranded_losses=stranded_losses(opportunity.rates, start, legs, gap_bps),
             gap_bps=gap_bps,
             decided_ns=opportunity.confirmed_ns,
+            gap=gap,
+            binding=binding,
         )
+
+
+def times_in_force(legs: Sequence[PlannedLeg]) -> tuple[PlannedLeg, ...]:
+    """`legs`, those fill-or-kill of which half a fill would bring too little for the minimums of the legs after them.
+
+    A leg that fills in part and is then too small to go on with strands what it brought; one that fills whole or not at
+    all leaves what there was before it. Where half a fill is enough, part of the cycle is worth more than none of it.
+    The last leg has nothing after it: whatever it fills is won. A leg that is not ``IOC`` stays as it is.
+    """
+    decided = [legs[-1]]
+    least = Fraction(least_amount(legs[-1].market, legs[-1].limit_price))
+    for leg, after in zip(legs[-2::-1], legs[:0:-1], strict=True):
+        needed = least * Fraction(unit_given(after.side, after.limit_price, after.fee))
+        fill = needed / Fraction(unit_received(leg.side, leg.limit_price, leg.fee))
+        risky = 2 * fill > Fraction(leg.amount) and leg.time_in_force is TimeInForce.IOC
+        decided.append(attrs.evolve(leg, time_in_force=TimeInForce.FOK) if risky else leg)
+        least = max(fill, Fraction(least_amount(leg.market, leg.limit_price)))
+    return tuple(decided[::-1])
+
+
+@attrs.frozen
+class LeftOver:
+    """What stays of what a leg brought once the next one is filled: it counts nothing in a plan's results.
+
+    Attributes:
+        asset: what it is of.
+        rounding: what does not pay for one more step of the next leg at its limit price, or for which nothing is to be had.
+        limit: what the next leg was sized to spend at its limit price and does not spend at the better prices of its book.
+        worst: what stays if every leg fills at its limit price.
+    """
+
+    asset: str
+    rounding: Decimal
+    limit: Decimal
+    worst: Decimal
+
+    @property
+    def expected(self) -> Decimal:
+        """What stays at the books' prices."""
+        with arithmetic():
+            return self.rounding + self.limit
+
+
+def left_over(legs: Sequence[PlannedLeg]) -> tuple[LeftOver, ...]:
+    """By leg but the last: what stays of what it brings.
+
+    An order cannot spend what its limit price does not let it count on, so each price better than the limit leaves
+    something in a middle asset: of a buy in its quote asset. Sells spend what they are sized by.
+    """
+    amounts = _worst_amounts(legs)
+    found = []
+    with arithmetic():
+        for i, (leg, after) in enumerate(pairwise(legs)):
+            brought = amounts[i] * unit_received(leg.side, leg.limit_price, leg.fee)
+            spent = amounts[i + 1] * unit_given(after.side, after.limit_price, after.fee)
+            found.append(
+                LeftOver(
+                    leg.received_asset,
+                    leg.received - after.worst_given,
+                    after.worst_given - after.given,
+                    brought - spent,
+                )
+            )
+    return tuple(found)
 
 
 def worst_case(legs: Sequence[PlannedLeg]) -> tuple[Decimal, ...]:
@@ -37,16 +119,25 @@ def worst_case(legs: Sequence[PlannedLeg]) -> tuple[Decimal, ...]:
     A leg then trades as many steps of its planned amount as are paid for, and nothing where its market does not take
     so few: there the execution ends, and what was held counts as lost.
     """
-    brought = [legs[0].worst_received]
     with arithmetic():
-        for leg in legs[1:]:
-            pays = Fraction(brought[-1]) / Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+        return tuple(
+            amount * unit_received(leg.side, leg.limit_price, leg.fee)
+            for leg, amount in zip(legs, _worst_amounts(legs), strict=True)
+        )
+
+
+def _worst_amounts(legs: Sequence[PlannedLeg]) -> list[Decimal]:
+    amounts = [legs[0].amount]
+    with arithmetic():
+        for before, leg in pairwise(legs):
+            brought = amounts[-1] * unit_received(before.side, before.limit_price, before.fee)
+            pays = Fraction(brought) / Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
             steps = Decimal(pays // Fraction(step_of(leg.market)))
             amount = min(leg.amount, steps * step_of(leg.market))
             if allowed(leg.market, leg.limit_price, amount) is not None:
                 amount = ZERO
-            brought.append(amount * unit_received(leg.side, leg.limit_price, leg.fee))
-    return tuple(brought)
+            amounts.append(amount)
+    return amounts
 
 
 def margin_ratio(legs: Sequence[PlannedLeg]) -> Fraction:
