@@ -12,7 +12,7 @@ from triarb.pipeline import breaches
 from triarb.testing.opportunities import approvals, opportunities, portfolios
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(opportunities(), st.data())
 def test_its_plans_keep_every_bound(opportunity: Opportunity, data: st.DataObject) -> None:
     """Whatever is approved and free, the pipeline finds no fault with a plan, and the ledger keeps it as it is."""
@@ -31,7 +31,7 @@ def test_its_plans_keep_every_bound(opportunity: Opportunity, data: st.DataObjec
     assert decode(encode(started)) == started
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(opportunities(), st.data())
 def test_it_earns_at_least_what_the_tops_of_the_books_do(
     opportunity: Opportunity, data: st.DataObject

@@ -172,7 +172,7 @@ def _search(sizes: Sizes, largest: int, budget: int) -> _Found:
         while count >= first:
             budget -= 1
             amounts = sizes.through(count, most)
-            profit = sizes.profit(amounts) if amounts else 0
+            profit = sizes.profit(amounts)
             if profit > found.profit:
                 if sizes.bounds.max_loss is None or sizes.loss(amounts) <= sizes.bounds.max_loss:
                     found.steps, found.profit = amounts, profit
@@ -200,16 +200,14 @@ def _binding(
     leg, ladder = len(sizes.ladders) - 1, sizes.ladders[-1]
     if steps[sizes.pivot] == sizes.least(leg, ladder.at_least(1), sizes.pivot)[0]:
         return "minimum"
-    for kink in found.kinks:
-        end = ladder.at_most(kink)
-        if end < steps[leg]:
-            continue
-        if sizes.relaxed(end) < found.profit:
-            break  # it falls already: the next units earn less than nothing
-        now, after = (
-            sizes.rows(sizes.least(leg, count)) for count in (end, ladder.at_least(end + 1))
-        )
-        for symbol, row, next_row in zip(symbols, now, after, strict=True):
-            if row != next_row:
-                return f"limit of {symbol}"
+    now = sizes.rows(sizes.least(leg, steps[leg]))
+    for kink in found.kinks[:-1]:
+        above = ladder.at_least(kink + 1)
+        after = sizes.rows(sizes.least(leg, above)) if above > steps[leg] else now
+        if after != now:
+            if sizes.rate(after) < 1:
+                break
+            return (
+                f"limit of {next(s for s, a, b in zip(symbols, now, after, strict=True) if a != b)}"
+            )
     return "edge"

@@ -3,10 +3,12 @@
 `triarb.pricing.depth` says what they are for and why they hold.
 """
 
+import math
+import operator
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final
 
 import attrs
@@ -133,6 +135,13 @@ class Sizes:
         """The rung that each leg stands on."""
         return [ladder.rung(steps) for ladder, steps in zip(self.ladders, amounts, strict=True)]
 
+    def rate(self, rows: Sequence[int]) -> Fraction:
+        """What the last unit comes to with the legs on these rungs."""
+        return math.prod(
+            (ladder.rates[row] for ladder, row in zip(self.ladders, rows, strict=True)),
+            start=Fraction(1),
+        )
+
     def broken(self, steps: int) -> str:
         """The bound that every size with `steps` of the last leg breaks; empty where the least one keeps them all."""
         amounts = self.least(len(self.ladders) - 1, steps)
@@ -140,16 +149,15 @@ class Sizes:
         if missing:
             return self.ladders[missing - 1].end
         locked = self.ladders[0].lock(amounts[0])
-        passed, kept = [], Fraction(1)
-        for ladder, row in zip(self.ladders, self.rows(amounts), strict=True):
-            kept *= ladder.rates[row]
-            passed.append(kept)
-        if kept < self.bounds.least_rate:
+        rows = self.rows(amounts)
+        if self.rate(rows) < self.bounds.least_rate:
             return "edge"
         if self.room is not None and locked > self.room[0]:
             return self.room[1]
         if self.bounds.max_loss is not None:
             # In the worst case a leg brings at most what is locked for leg 1 times the rates at the limits up to it.
+            rates = (ladder.rates[row] for ladder, row in zip(self.ladders, rows, strict=True))
+            passed = accumulate(rates, operator.mul)
             back = min(back * part for back, part in zip(self.backs, passed, strict=True))
             loss = max(Fraction(0), Fraction(locked, 10**self.digits) * (1 - back) - _ROUNDED)
             if loss > self.bounds.max_loss:
@@ -212,14 +220,11 @@ class Sizes:
         return needed // 1
 
     def through(self, count: int, most: Sequence[int]) -> list[int]:
-        """The steps of all legs with `count` of the pivot that earn most and are at most `most`; empty where none can be."""
+        """The steps of all legs with `count` of the pivot that earn most, the legs after it with at most `most`."""
         amounts = self.least(self.pivot, count)
         for i in range(self.pivot + 1, len(self.ladders)):
             brought = self.ladders[i - 1].received(amounts[-1])
-            steps = min(self.ladders[i].most_paid_by(brought), most[i])
-            if not steps:
-                return []
-            amounts.append(steps)
+            amounts.append(min(self.ladders[i].most_paid_by(brought), most[i]))
         return amounts
 
     def profit(self, amounts: Sequence[int]) -> int:
