@@ -4,16 +4,18 @@ import itertools
 import math
 from decimal import Decimal
 from fractions import Fraction
+from typing import ClassVar
 
 import pytest
 from hypothesis import event, given, settings, strategies as st
 
 from triarb.exceptions import UsageError
 from triarb.finders import BoundedCycleFinder, CertifiedCycleMonitor, Verdict
-from triarb.market import FeeSchedule, RateTable, verify
+from triarb.market import Certificate, FeeSchedule, RateTable, verify
 from triarb.market.generator import GeneratedExchange
 from triarb.model import Market, Quote, Withdrawn
 from triarb.money import arithmetic
+from triarb.testing.finders import check_monitor
 from triarb.testing.strategies import NAMES, exchanges, quotes
 
 
@@ -120,6 +122,55 @@ def test_a_generated_exchange_is_followed_tick_by_tick():
             assert monitor.cycles() == finder.find(fresh)
             assert verify(monitor.certificate(), fresh) is None
     assert seen == {Verdict.PROVED_NONE, Verdict.LISTED}
+
+
+def test_the_conformance_check_passes():
+    """The default holds to the contract of a monitor."""
+    check_monitor(CertifiedCycleMonitor)
+
+
+class Liar(CertifiedCycleMonitor):
+    """A monitor that says what its `lies` hold, else the truth."""
+
+    lies: ClassVar[dict[str, object]] = {}
+
+    def update(self, change):
+        told = super().update(change)
+        return self.lies.get("verdict", told)
+
+    def cycles(self):
+        return self.lies.get("cycles", super().cycles())
+
+    def certificate(self):
+        return self.lies.get("certificate", super().certificate())
+
+
+@pytest.mark.parametrize(
+    ("lies", "told"),
+    [
+        ({"cycles": []}, "missing"),
+        ({"verdict": Verdict.LISTED}, "with 0 cycles"),
+        ({"verdict": Verdict.PROVED_NONE}, "with [1-9]"),
+        ({"certificate": Certificate({})}, "the certificate does not hold: "),
+    ],
+)
+def test_the_conformance_check_tells_what_is_wrong(lies, told, monkeypatch):
+    """Cycles left out, a wrong verdict, and a certificate that proves nothing are each told."""
+    monkeypatch.setattr(Liar, "lies", lies)
+    with pytest.raises(AssertionError, match=told):
+        check_monitor(Liar)
+
+
+def test_the_conformance_check_wants_a_proof_to_be_one():
+    """To say that none of any length is there, where there is a longer one than those asked for, is told."""
+
+    class Bold(CertifiedCycleMonitor):
+        def update(self, change):
+            told = super().update(change)
+            return Verdict.PROVED_NONE if told is Verdict.NONE_UP_TO_N else told
+
+    with pytest.raises(AssertionError, match="proved that there is none, but there is "):
+        check_monitor(Bold)
 
 
 def triangle(fee_bps="0", **question) -> CertifiedCycleMonitor:

@@ -96,9 +96,7 @@ def release(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler w
             continue
         settled[x] = True
         meets = x == last
-        begin, end = (
-            (out_first[x], out_first[x + 1]) if forward else (in_first[x], in_first[x + 1])
-        )
+        begin, end = (out_first[x], out_first[x + 1]) if forward else (in_first[x], in_first[x + 1])
         for place in range(begin, end if not meets else begin):
             e = place if forward else in_edge[place]
             w = heads[e] if forward else tails[e]
