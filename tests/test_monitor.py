@@ -4,16 +4,18 @@ import itertools
 import math
 from decimal import Decimal
 from fractions import Fraction
+from typing import ClassVar
 
 import pytest
 from hypothesis import event, given, settings, strategies as st
 
 from triarb.exceptions import UsageError
 from triarb.finders import BoundedCycleFinder, CertifiedCycleMonitor, Verdict
-from triarb.market import FeeSchedule, RateTable, verify
+from triarb.market import Certificate, FeeSchedule, RateTable, verify
 from triarb.market.generator import GeneratedExchange
 from triarb.model import Market, Quote, Withdrawn
 from triarb.money import arithmetic
+from triarb.testing.finders import check_monitor
 from triarb.testing.strategies import NAMES, exchanges, quotes
 
 
@@ -55,12 +57,12 @@ def changes(draw, markets: list[Market], quoted: list[Quote]) -> Quote | Withdra
 @given(st.data())
 def test_after_any_changes_it_answers_as_a_fresh_search(data):
     """Cycles, verdict and certificate after every one of some changes, against a search and every cycle there is."""
-    markets, fees, quoted = data.draw(exchanges(max_assets=5, max_markets=9))
+    markets, fees, quoted = data.draw(exchanges(min_assets=3, max_assets=5, max_markets=10))
     min_legs = data.draw(st.integers(2, 3))
     question = {
         "min_legs": min_legs,
         "max_legs": data.draw(st.integers(min_legs, 6)),
-        "min_edge_bps": data.draw(st.sampled_from(["0", "0", "0.5", "10", "100"])),
+        "min_edge_bps": data.draw(st.sampled_from(["0", "0", "0", "0.5", "20"])),
         "start": data.draw(st.sampled_from([(), (), NAMES[:1], NAMES[1:4]])),
     }
     finder = BoundedCycleFinder(**question)
@@ -120,6 +122,55 @@ def test_a_generated_exchange_is_followed_tick_by_tick():
             assert monitor.cycles() == finder.find(fresh)
             assert verify(monitor.certificate(), fresh) is None
     assert seen == {Verdict.PROVED_NONE, Verdict.LISTED}
+
+
+def test_the_conformance_check_passes():
+    """The default holds to the contract of a monitor."""
+    check_monitor(CertifiedCycleMonitor)
+
+
+class Liar(CertifiedCycleMonitor):
+    """A monitor that says what its `lies` hold, else the truth."""
+
+    lies: ClassVar[dict[str, object]] = {}
+
+    def update(self, change):
+        told = super().update(change)
+        return self.lies.get("verdict", told)
+
+    def cycles(self):
+        return self.lies.get("cycles", super().cycles())
+
+    def certificate(self):
+        return self.lies.get("certificate", super().certificate())
+
+
+@pytest.mark.parametrize(
+    ("lies", "told"),
+    [
+        ({"cycles": []}, "missing"),
+        ({"verdict": Verdict.LISTED}, "with 0 cycles"),
+        ({"verdict": Verdict.PROVED_NONE}, "with [1-9]"),
+        ({"certificate": Certificate({})}, "the certificate does not hold: "),
+    ],
+)
+def test_the_conformance_check_tells_what_is_wrong(lies, told, monkeypatch):
+    """Cycles left out, a wrong verdict, and a certificate that proves nothing are each told."""
+    monkeypatch.setattr(Liar, "lies", lies)
+    with pytest.raises(AssertionError, match=told):
+        check_monitor(Liar)
+
+
+def test_the_conformance_check_wants_a_proof_to_be_one():
+    """To say that none of any length is there, where there is a longer one than those asked for, is told."""
+
+    class Bold(CertifiedCycleMonitor):
+        def update(self, change):
+            told = super().update(change)
+            return Verdict.PROVED_NONE if told is Verdict.NONE_UP_TO_N else told
+
+    with pytest.raises(AssertionError, match="proved that there is none, but there is "):
+        check_monitor(Bold)
 
 
 def triangle(fee_bps="0", **question) -> CertifiedCycleMonitor:

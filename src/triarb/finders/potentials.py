@@ -57,8 +57,8 @@ def release(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler w
         settled: by vertex, False; work space, left as it was.
 
     Returns:
-        Nothing; or, with everything as it was before, the edges of a cycle from `edge` on that stands out as a whole,
-        so that no potentials are fit for all of its edges.
+        Nothing; or, where no potentials are fit, the edges of a cycle from `edge` on that stands out as a whole. It is
+        the one that does so most, and potentials are moved so far that `edge` stands out by no more than it.
     """
     u, v = tails[edge], heads[edge]
     lacking = log_rate[edge] - allowance - (potential[v] - potential[u])
@@ -86,17 +86,18 @@ def release(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler w
         return []
     aside[edge] = True
 
-    cycle: list[int] = []
     moved = [first]
     move[first] = lacking
     queue = [(-lacking, first)]
-    while queue and not cycle:
+    meets = False
+    while queue and not meets:
         _, x = heapq.heappop(queue)
         if settled[x]:
             continue
         settled[x] = True
+        meets = x == last
         begin, end = (out_first[x], out_first[x + 1]) if forward else (in_first[x], in_first[x + 1])
-        for place in range(begin, end):
+        for place in range(begin, end if not meets else begin):
             e = place if forward else in_edge[place]
             w = heads[e] if forward else tails[e]
             if aside[e] or settled[w]:
@@ -104,27 +105,27 @@ def release(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler w
             far = move[x] - (potential[heads[e]] - potential[tails[e]] + allowance - log_rate[e])
             if far <= move[w]:
                 continue
-            if w == last:
-                cycle.append(e)
-                while x != first:
-                    cycle.append(by_edge[x])
-                    x = tails[by_edge[x]] if forward else heads[by_edge[x]]
-                break
             if move[w] == 0.0:
                 moved.append(w)
             move[w] = far
             by_edge[w] = e
             heapq.heappush(queue, (-far, w))
 
+    short = move[last]  # what even the best cycle of the edge gains; zero where there is none
     for w in moved:
-        if not cycle:
-            potential[w] += move[w] if forward else -move[w]
+        if move[w] > short:
+            potential[w] += move[w] - short if forward else short - move[w]
         move[w] = 0.0
         settled[w] = False
-    if cycle:
-        return [edge, *(reversed(cycle) if forward else cycle)]
-    aside[edge] = False
-    return []
+    if not meets:
+        aside[edge] = False
+        return []
+    cycle = []
+    x = last
+    while x != first:
+        cycle.append(by_edge[x])
+        x = tails[by_edge[x]] if forward else heads[by_edge[x]]
+    return [edge, *(reversed(cycle) if forward else cycle)]
 
 
 class Potentials:

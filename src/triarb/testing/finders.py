@@ -1,4 +1,4 @@
-"""check_finder: what any CycleFinder must hold to, run on small markets against every cycle there is."""
+"""What any CycleFinder and CycleMonitor must hold to, run on small markets against every cycle there is."""
 
 import itertools
 import random
@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from triarb.finders.finder import CycleFinder
+from triarb.finders.monitor import CycleMonitor, Verdict
+from triarb.market.certificate import verify
 from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
 from triarb.model import Cycle, Market, Quote, Withdrawn
@@ -49,6 +51,51 @@ def check_finder(make: Callable[..., CycleFinder]) -> None:
             for change in changes:
                 rates.update(change)
             _compare(finder.find(rates), _every_cycle(rates, **question), f"{where}, after updates")
+
+
+def check_monitor(make: Callable[..., CycleMonitor]) -> None:
+    """Run a monitor through changes of markets with ties, and compare all that it says with every cycle there is.
+
+    Args:
+        make: called with a `RateTable` of its own and the keywords of `check_finder`, `min_edge_bps` at least 0;
+            returns the monitor that answers that.
+
+    Raises:
+        AssertionError: cycles, verdict or certificate are not so; the message names market, question and what is wrong.
+
+    >>> from triarb.finders import CertifiedCycleMonitor
+    >>> check_monitor(CertifiedCycleMonitor)
+    """
+    for question in _QUESTIONS:
+        if question["min_edge_bps"] < 0:
+            continue
+        for (name, own, changes), (_, rates, _) in zip(_tables(), _tables(), strict=True):
+            where = f"{name}, {question}"
+            monitor = make(own, **question)
+            _compare(monitor.cycles(), _every_cycle(rates, **question), where)
+            before = [quote for _, quote in sorted(rates.view().quotes.items())]
+            for change in (*changes, Withdrawn("not/there"), *before):
+                rates.update(change)
+                verdict = monitor.update(change)
+                _check_verdict(monitor, verdict, rates, question, f"{where}, after {change}")
+
+
+def _check_verdict(
+    monitor: CycleMonitor, verdict: Verdict, rates: RateTable, question: dict[str, Any], where: str
+) -> None:
+    expected = _every_cycle(rates, **question)
+    _compare(monitor.cycles(), expected, where)
+    if (verdict is Verdict.LISTED) != bool(expected):
+        raise AssertionError(f"{where}: {verdict!r} with {len(expected)} cycles")
+    if verdict is Verdict.PROVED_NONE:
+        everything = {"min_legs": 2, "max_legs": len(rates.assets), "start": ()}
+        above = _every_cycle(rates, **{**question, **everything})
+        if above:
+            raise AssertionError(f"{where}: proved that there is none, but there is {above[0].id}")
+    certificate = monitor.certificate()
+    fault = None if certificate is None else verify(certificate, rates)
+    if fault is not None:
+        raise AssertionError(f"{where}: the certificate does not hold: {fault}")
 
 
 def _compare(found: Sequence[Cycle], expected: Sequence[Cycle], where: str) -> None:
