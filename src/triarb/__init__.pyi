@@ -96,6 +96,8 @@ from .pipeline import (
     nominate as nominate,
 )
 from .pricing import (
+    Route as Route,
+    best_route as best_route,
     confirm as confirm,
     make_plan as make_plan,
     most_profitable as most_profitable,

@@ -1,7 +1,8 @@
 """Pricing: what a cycle really earns, in Decimal, from the quotes as they came.
 
 `confirm` is the only way to an Opportunity; `profit_at` and `most_profitable` are functions over one; `make_plan`
-puts the three numbers of its risk beside the legs that a sizer chose.
+puts the three numbers of its risk beside the legs that a sizer chose. `best_route` converts one asset into another over
+the same graph.
 """
 
 from triarb.pricing.confirm import confirm as confirm
@@ -11,6 +12,7 @@ from triarb.pricing.plan import (
     stranded_losses as stranded_losses,
     unwind_ratio as unwind_ratio,
 )
+from triarb.pricing.routes import Route as Route, best_route as best_route
 from triarb.pricing.size import (
     Priced as Priced,
     most_profitable as most_profitable,
