@@ -97,6 +97,8 @@ from .pipeline import (
 )
 from .pricing import (
     Route as Route,
+    Valuation as Valuation,
+    Value as Value,
     best_route as best_route,
     confirm as confirm,
     make_plan as make_plan,

@@ -2,7 +2,7 @@
 
 `confirm` is the only way to an Opportunity; `profit_at` and `most_profitable` are functions over one; `make_plan`
 puts the three numbers of its risk beside the legs that a sizer chose. `best_route` converts one asset into another over
-the same graph.
+the same graph; a `Valuation` says what an amount is worth by declared markets only.
 """
 
 from triarb.pricing.confirm import confirm as confirm
@@ -17,4 +17,9 @@ from triarb.pricing.size import (
     Priced as Priced,
     most_profitable as most_profitable,
     profit_at as profit_at,
+)
+from triarb.pricing.valuation import (
+    ReferencePrice as ReferencePrice,
+    Valuation as Valuation,
+    Value as Value,
 )
