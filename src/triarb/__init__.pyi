@@ -24,6 +24,10 @@ from .execution import (
     Executor as Executor,
     SequentialExecutor as SequentialExecutor,
 )
+from .explaining import (
+    Explanation as Explanation,
+    explain as explain,
+)
 from .finders import (
     BoundedCycleFinder as BoundedCycleFinder,
     CycleFinder as CycleFinder,

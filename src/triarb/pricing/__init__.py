@@ -5,6 +5,7 @@ puts the three numbers of its risk beside the legs that a sizer chose. `best_rou
 the same graph; a `Valuation` says what an amount is worth by declared markets only.
 """
 
+from triarb.pricing.break_even import break_even_fee_bps as break_even_fee_bps
 from triarb.pricing.confirm import confirm as confirm
 from triarb.pricing.plan import (
     make_plan as make_plan,
@@ -17,6 +18,7 @@ from triarb.pricing.size import (
     Priced as Priced,
     most_profitable as most_profitable,
     profit_at as profit_at,
+    size_at as size_at,
 )
 from triarb.pricing.valuation import (
     ReferencePrice as ReferencePrice,
