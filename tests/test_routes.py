@@ -12,8 +12,9 @@ from hypothesis import event, given, settings, strategies as st
 from triarb import FeeSchedule, RateTable, Refused, Route, Snapshot, best_route
 from triarb.exceptions import UsageError
 from triarb.market.books import parse_book
-from triarb.model import Fee, FeeSide, Market, OrderBook, Provenance, Quote, RateView, Side
+from triarb.model import Fee, FeeSide, Leg, Market, OrderBook, Provenance, Quote, RateView, Side
 from triarb.money import arithmetic
+from triarb.pricing.legs import planned as size_leg
 from triarb.pricing.plan import unwind_ratio
 from triarb.testing.market import planted_triangle
 from triarb.testing.opportunities import legs_with_books
@@ -133,6 +134,12 @@ def test_the_best_route_is_the_best_of_all_amounts_on_all_paths(
     assert expected is not None
     assert (route.brought, tuple(leg.market.symbol for leg in route.legs)) == expected
     assert_conserved(route)
+    for one, other in itertools.pairwise(route.legs):
+        leg = Leg(one.market, one.side, one.limit_price, one.fee)
+        levels = books[one.market.symbol].against(one.side)
+        for steps in range(1, int(one.amount / one.market.amount_step)):
+            smaller = size_leg(leg, levels, steps * one.market.amount_step)
+            assert isinstance(smaller, Refused) or smaller.received < other.worst_given
 
 
 def assert_conserved(route: Route) -> None:
@@ -184,6 +191,14 @@ def test_a_conversion_worked_by_hand():
     straight = best_route(view, "USDT", "ETH", "100.30", max_legs=1)
     assert isinstance(straight, Route)
     assert straight.brought == D("16.83")
+
+
+def test_what_a_later_market_does_not_take_is_left_at_the_beginning():
+    """9 A would bring 18 B, of which C/B takes 4 at 2 each: 4 A are sold, and 5 A are left rather than 10 B."""
+    view = markets_of(("A/B", "2", "2", "9", "1"), ("C/B", "2", "2", "4", "1"))
+    route = best_route(view, "A", "C", 9)
+    assert isinstance(route, Route)
+    assert (route.brought, route.left) == (D(4), {"A": D(5)})
 
 
 def test_a_book_is_walked_and_its_rest_is_left_over():

@@ -84,8 +84,9 @@ def best_route(
 
     Every trade is the largest that its market takes and that what arrives pays for at the limit price it then needs: in
     whole steps, within minimums and maximums, through the levels that are shown, its fee included. More never brings
-    less later on, so that no other amounts can bring more over the same markets. Where books hold less than arrives,
-    the rest is left over, and the route tells. Of routes that bring the same, that of fewest trades, then by symbols.
+    less later on, so that no other amounts can bring more over the same markets. Where the markets take less than there
+    is, the earlier trades are made as small as the later ones let them, so that the rest is left over in `give`, and
+    the route tells. Of routes that bring the same, that of fewest trades, then by symbols.
 
     A route is not looked into where even the best prices of what lies ahead, without any rounding, could not bring as
     much as the best route so far.
@@ -117,13 +118,13 @@ def best_route(
         raise UsageError(f"{give} is to be turned into {get}", hint="name two assets")
     search = _Search(rates, books or {}, get, max_legs, ignore_sizes=ignore_sizes)
     search.extend(give, budget, (), frozenset((give,)))
-    if search.best is None:
+    if not search.best:
         return search.refusal or Refused(
             "route.none",
             f"no {max_legs} trades or fewer lead from {give} to {get}",
             {"give": give, "get": get, "max_legs": max_legs},
         )
-    legs = search.best
+    legs = search.trimmed()
     return Route(
         give,
         get,
@@ -160,6 +161,9 @@ class _Offer:
     ratio: Decimal
 
 
+_Path = tuple[tuple[_Offer, PlannedLeg], ...]
+
+
 class _Search:
     """The walk over all paths to one asset that could still be the best.
 
@@ -178,7 +182,7 @@ class _Search:
         *,
         ignore_sizes: bool,
     ) -> None:
-        self.best: tuple[PlannedLeg, ...] | None = None
+        self.best: _Path = ()
         self.refusal: Refused | None = None
         self.unsized: set[str] = set()
         self._rates, self._books, self._get = rates, books, get
@@ -200,11 +204,9 @@ class _Search:
             reach.append(now)
         return reach
 
-    def extend(
-        self, held: str, budget: Decimal, legs: tuple[PlannedLeg, ...], seen: frozenset[str]
-    ) -> None:
+    def extend(self, held: str, budget: Decimal, path: _Path, seen: frozenset[str]) -> None:
         """Try every way on from `held`, of which there are `budget`, the most promising first."""
-        reach = self._reach[len(self._reach) - 1 - len(legs)]
+        reach = self._reach[len(self._reach) - 1 - len(path)]
         ways = [
             (_UP.multiply(offer.ratio, reach[offer.leg.received]), offer)
             for offer in self._out_of(held)
@@ -212,20 +214,25 @@ class _Search:
         ]
         ways.sort(key=lambda way: (-way[0], way[1].leg.market.symbol))
         for bound, offer in ways:
-            if self.best is not None and _UP.multiply(budget, bound) < self.best[-1].received:
+            if self.best and _UP.multiply(budget, bound) < self.best[-1][1].received:
                 return
             trade = _largest(offer, budget)
             if isinstance(trade, Refused):
                 self.refusal = self.refusal or trade
-            elif trade.received_asset == self._get:
-                self._consider((*legs, trade))
-            else:
-                received = trade.received_asset
-                self.extend(received, trade.received, (*legs, trade), seen | {received})
+                continue
+            longer, received = (*path, (offer, trade)), trade.received_asset
+            if received != self._get:
+                self.extend(received, trade.received, longer, seen | {received})
+            elif not self.best or _rank(longer) < _rank(self.best):
+                self.best = longer
 
-    def _consider(self, legs: tuple[PlannedLeg, ...]) -> None:
-        if self.best is None or _rank(legs) < _rank(self.best):
-            self.best = legs
+    def trimmed(self) -> tuple[PlannedLeg, ...]:
+        """The trades of the best route, each but the last as small as the one after it lets it be."""
+        trades: list[PlannedLeg] = []
+        for offer, trade in reversed(self.best):
+            needed = Fraction(trades[-1].worst_given) if trades else Fraction(trade.received)
+            trades.append(_smallest(offer, trade, needed))
+        return tuple(reversed(trades))
 
     def _out_of(self, asset: str) -> list[_Offer]:
         markets = ((s, self._rates.markets[s]) for s in self._rates.by_asset.get(asset, ()))
@@ -265,14 +272,14 @@ class _Search:
         return _Offer(Leg(market, side, price, fee), levels, ratio)
 
 
-def _rank(legs: tuple[PlannedLeg, ...]) -> tuple[Decimal, int, tuple[str, ...]]:
-    return -legs[-1].received, len(legs), tuple(leg.market.symbol for leg in legs)
+def _rank(path: _Path) -> tuple[Decimal, int, tuple[str, ...]]:
+    return -path[-1][1].received, len(path), tuple(leg.market.symbol for _, leg in path)
 
 
 def _largest(offer: _Offer, budget: Decimal) -> PlannedLeg | Refused:
     """The largest trade of `offer` that `budget` pays for at its limit price and that its market takes."""
     leg, market, step = offer.leg, offer.leg.market, step_of(offer.leg.market)
-    held, largest, first = ZERO, ZERO, ZERO
+    held = largest = first = ZERO  # `held` by the levels before
     with arithmetic():
         for level in offer.levels:
             pays = Fraction(budget) / Fraction(unit_given(leg.side, level.price, leg.fee))
@@ -302,3 +309,22 @@ def _largest(offer: _Offer, budget: Decimal) -> PlannedLeg | Refused:
         f"that {plain(budget)} {leg.given} come to",
         {"symbol": market.symbol, "amount": first, "least": least, "budget": budget},
     )
+
+
+def _smallest(offer: _Offer, trade: PlannedLeg, needed: Fraction) -> PlannedLeg:
+    """The smallest trade of `offer` that brings `needed`; `trade` brings that much."""
+    leg, market, step = offer.leg, offer.leg.market, Fraction(step_of(offer.leg.market))
+    held = brought = Fraction(0)  # by the levels before
+    for level in offer.levels:
+        unit = Fraction(unit_received(leg.side, level.price, leg.fee))
+        enough = max(held + (needed - brought) / unit, Fraction(least_amount(market, level.price)))
+        steps = max(-(-enough // step), held // step + 1)  # beyond `held`, or the limit were better
+        held, brought = held + Fraction(level.amount), brought + unit * Fraction(level.amount)
+        with arithmetic():
+            amount = Decimal(steps) * step_of(market)
+        if Fraction(amount) > held or amount >= trade.amount:
+            continue
+        smaller = planned(leg, offer.levels, amount)
+        if not isinstance(smaller, Refused):
+            return smaller
+    return trade
