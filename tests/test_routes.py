@@ -201,6 +201,39 @@ def test_what_a_later_market_does_not_take_is_left_at_the_beginning():
     assert (route.brought, route.left) == (D(4), {"A": D(5)})
 
 
+@pytest.mark.parametrize(
+    ("bids", "taken", "sold"),
+    [
+        ([["10", "1"], ["9", "5"]], "19", 2),  # 10 + 9
+        ([["10", "1"], ["9", "5"]], "20", 3),
+        ([["10.5", "1"], ["10", "5"]], "3", 2),  # an order of 1 would have a limit off its tick
+    ],
+)
+def test_an_earlier_trade_shrinks_through_the_levels_of_its_book(bids, taken, sold):
+    """As little is sold as brings what the next market takes, at a limit that its own market can have."""
+    view = markets_of(("A/B", "9", "11", "9", "1"), ("C/B", "1", "1", taken, "1"))
+    market = attrs.evolve(view.markets["A/B"], price_tick=D(1))
+    view = attrs.evolve(view, markets={**view.markets, "A/B": market})
+    book = parse_book("A/B", bids, [["11", "1"]], received_ns=0)
+    route = best_route(view, "A", "C", 6, books={"A/B": book})
+    assert isinstance(route, Route)
+    assert (route.legs[0].amount, route.left["A"]) == (sold, 6 - sold)
+
+
+def test_a_long_way_is_not_given_up_for_what_lies_ahead_of_it():
+    """A unit of X and of Y looks like nothing until Y is sold at 10: more than the 5 that A is sold at straight."""
+    view = markets_of(
+        ("A/B", "5", "5", "9", "1"),
+        ("A/X", "1", "1", "9", "1"),
+        ("X/Y", "1", "1", "9", "1"),
+        ("Y/B", "10", "10", "9", "1"),
+    )
+    route = best_route(view, "A", "B", 9)
+    assert isinstance(route, Route)
+    assert route.brought == 90
+    assert best_route(view, "A", "B", 9, max_legs=2).brought == 45
+
+
 def test_a_book_is_walked_and_its_rest_is_left_over():
     """3 A sold into 1 at 10 and 1 at 9 bring 19, and 1 is left; at the quote alone only 1 is sold."""
     view = markets_of(("A/USD", "10", "11", "1", "0.5"))
@@ -230,7 +263,7 @@ def test_sizes_are_ignored_only_if_asked_and_then_it_says_so():
 def test_of_equal_routes_the_shortest_then_the_first_by_name():
     """Two equal ways of two trades and one of one: the one; without it, the one whose symbols come first."""
     rows = [
-        (f"{base}/{quote}", "1", "1", "9", "1") for base, quote in ["AX", "XB", "AW", "WB", "AB"]
+        (f"{base}/{quote}", "1", "1", "9", "1") for base, quote in ["AX", "XB", "A0", "0B", "AB"]
     ]
     for shown in itertools.permutations(rows):
         route = best_route(markets_of(*shown), "A", "B", 5)
@@ -239,7 +272,7 @@ def test_of_equal_routes_the_shortest_then_the_first_by_name():
     for shown in itertools.permutations(rows[:4]):
         route = best_route(markets_of(*shown), "A", "B", 5)
         assert isinstance(route, Route)
-        assert [leg.market.symbol for leg in route.legs] == ["A/W", "W/B"]
+        assert [leg.market.symbol for leg in route.legs] == ["A/0", "0/B"]
 
 
 def test_a_minimum_that_a_worse_price_breaks_is_kept():
