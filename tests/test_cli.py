@@ -65,6 +65,18 @@ def test_scan_json_has_the_contracts_keys_in_order(capsys, snapshot_file):
     assert isinstance(data["cycles"][0]["profit"], str)
 
 
+def test_scan_explains_each_listed_cycle_if_asked(capsys, snapshot_file):
+    """A person reads where the edge goes under the list; with --json each cycle has its explanation, a list of records."""
+    code, out, _ = run(capsys, "scan", snapshot_file, "--explain")
+    assert code == 0
+    assert "it breaks even at a fee of 33.1128 bps a leg" in " ".join(out.split())
+    assert "bound by the depth of ETH/BTC, 40 ETH" in out
+    data = json.loads(run(capsys, "scan", snapshot_file, "--explain", "--json")[1])
+    (cycle,) = data["cycles"]
+    assert [record["leg"] for record in cycle["explanation"]] == [1, 2, 3, "all"]
+    assert cycle["explanation"][-1]["result"] == cycle["profit"]
+
+
 def test_scan_of_nothing_says_none_in_words(capsys, snapshot_file):
     """No cycle after fees is a sentence that a person understands, and success."""
     code, out, _ = run(capsys, "scan", snapshot_file, "--fee-bps", 100)

@@ -24,6 +24,10 @@ from .execution import (
     Executor as Executor,
     SequentialExecutor as SequentialExecutor,
 )
+from .explaining import (
+    Explanation as Explanation,
+    explain as explain,
+)
 from .finders import (
     BoundedCycleFinder as BoundedCycleFinder,
     CertifiedCycleMonitor as CertifiedCycleMonitor,
@@ -113,6 +117,10 @@ from .pipeline import (
     nominate as nominate,
 )
 from .pricing import (
+    Route as Route,
+    Valuation as Valuation,
+    Value as Value,
+    best_route as best_route,
     confirm as confirm,
     make_plan as make_plan,
     most_profitable as most_profitable,

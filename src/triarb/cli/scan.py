@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from triarb.cli.output import console, error_console, print_json, table
+from triarb.explaining.explanation import HEADINGS as EXPLANATION_HEADINGS
 from triarb.scanning import scan as scan_source
 from triarb.scanning.result import HEADINGS
 
@@ -25,6 +26,7 @@ def scan(
     min_edge_bps: str = "0",
     top: int = 20,
     sort: Literal["rate", "profit"] = "rate",
+    explain: Flag = False,
     json: Flag = False,
 ) -> None:
     """Find the profitable cycles of a snapshot file or a live exchange, and say which can be traded.
@@ -51,6 +53,8 @@ def scan(
         How many cycles to list; all are counted.
     sort
         Best rate first, or most profit first (with exactly one start asset).
+    explain
+        Take each listed cycle apart: fees, depth, what whole steps leave over, and what binds.
     json
         Print one JSON object.
     """
@@ -66,6 +70,7 @@ def scan(
             min_edge_bps=min_edge_bps,
             top=top,
             sort=sort,
+            explain=explain,
         )
     if json:
         print_json(result.to_dict())
@@ -78,3 +83,8 @@ def scan(
     if result.count > len(result.cycles):
         out.print(f"{result.count - len(result.cycles)} more are not listed (--top).")
     out.print(result.proof(), highlight=False)
+    for explanation in (cycle.explanation for cycle in result.cycles if cycle.explanation):
+        out.print(f"\n{explanation.headline()}", style="bold", markup=False, highlight=False)
+        out.print(table(EXPLANATION_HEADINGS, explanation.rows()), highlight=False)
+        for note in explanation.notes():
+            out.print(note, markup=False, highlight=False)

@@ -58,10 +58,15 @@ def profit_at(opportunity: Opportunity, amount: Decimal) -> Priced | Refused:
 
     Refused: ``cycle.no_depth``, ``cycle.below_minimum``, ``cycle.above_maximum``, ``market.off_tick``.
     """
+    return size_at(opportunity.cycle, opportunity.books, amount)
+
+
+def size_at(cycle: Cycle, books: Mapping[str, OrderBook], amount: Decimal) -> Priced | Refused:
+    """`profit_at` for a cycle that need not earn anything, through `books`."""
     legs: list[PlannedLeg] = []
     budget = amount
-    for leg in opportunity.cycle.legs:
-        levels = opportunity.books[leg.market.symbol].against(leg.side)
+    for leg in cycle.legs:
+        levels = books[leg.market.symbol].against(leg.side)
         wanted = affordable(leg, levels, budget)
         if wanted is None:
             return Refused(

@@ -9,9 +9,11 @@ from typing import Any
 
 import attrs
 
+from triarb.explaining import Explanation
 from triarb.market.certificate import Certificate
 from triarb.model import Cycle, Refused
 from triarb.money import plain, to_decimal
+from triarb.pricing import break_even_fee_bps
 
 RATE_PLACES = 12
 
@@ -27,6 +29,7 @@ class ScannedCycle:
         amount: what leg 1 spends at the size of most profit, in the start asset.
         profit: what that brings more than it spends.
         flags: ``implausible`` (an edge above 5 %), ``stale`` (a quote a minute older than the rest), ``locked``.
+        explanation: where every unit of it goes, if that was asked for.
     """
 
     cycle: Cycle
@@ -35,13 +38,12 @@ class ScannedCycle:
     amount: Decimal | None = None
     profit: Decimal | None = None
     flags: tuple[str, ...] = ()
+    explanation: Explanation | None = None
 
     @property
     def break_even_fee_bps(self) -> float:
         """The fee a leg, from the received asset, at which the cycle earns nothing: ``1 - gross ** (-1 / legs)``."""
-        legs = len(self.cycle.legs)
-        kept: float = float(self.cycle.gross_ratio) ** (-1 / legs)
-        return round((1 - kept) * 10_000, 4)
+        return float(break_even_fee_bps(self.cycle))
 
     def to_dict(self) -> dict[str, Any]:
         """As in the command's JSON."""
@@ -63,6 +65,7 @@ class ScannedCycle:
             "amount": None if self.amount is None else plain(self.amount),
             "profit": None if self.profit is None else plain(self.profit),
             "flags": list(self.flags),
+            **({"explanation": self.explanation.records()} if self.explanation else {}),
         }
 
 
@@ -135,7 +138,9 @@ class ScanResult:
         return [
             {
                 **{
-                    k: v for k, v in cycle.to_dict().items() if k not in ("assets", "legs", "flags")
+                    k: v
+                    for k, v in cycle.to_dict().items()
+                    if k not in ("assets", "legs", "flags", "explanation")
                 },
                 "legs": len(cycle.cycle.legs),
                 "path": " ".join(f"{leg.side} {leg.market.symbol}" for leg in cycle.cycle.legs),

@@ -8,8 +8,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal
 
+import attrs
+
 from triarb.clock import NS_PER_SECOND, iso
 from triarb.exceptions import UsageError
+from triarb.explaining import Explanation, explain as explained
 from triarb.finders import BoundedCycleFinder
 from triarb.finders.potentials import holds_at_fee_bps, prove
 from triarb.market.certificate import Certificate, verify
@@ -39,6 +42,7 @@ def scan(
     min_edge_bps: str | float | Decimal = 0,
     top: int = 20,
     sort: Literal["rate", "profit"] = "rate",
+    explain: bool = False,
 ) -> ScanResult:
     """Find the cycles of a snapshot, a snapshot file or a live exchange, and judge which can be traded.
 
@@ -55,6 +59,7 @@ def scan(
         min_edge_bps: nominated are cycles strictly above it; -10000 or less is no threshold.
         top: how many cycles to list; all are counted.
         sort: ``"rate"``, or ``"profit"``, which needs exactly one start asset.
+        explain: take each listed cycle apart: `triarb.explain`.
 
     Raises:
         UsageError: an argument makes no sense, or names an asset or market that is not there.
@@ -91,6 +96,9 @@ def scan(
 
     if sort == "profit":
         judged.sort(key=lambda scanned: scanned.profit or ZERO, reverse=True)  # equals stay by rate
+    listed = judged[:top]
+    if explain:
+        listed = [attrs.evolve(scanned, explanation=judge.explain(scanned)) for scanned in listed]
     executable = sum(scanned.executable is True for scanned in judged)
     unknown = any(scanned.executable is None for scanned in judged)
     refused = {**rates.refused, **{code: n for code, n in loaded.refused.items() if n}}
@@ -110,7 +118,7 @@ def scan(
         executable=None if unknown and not executable else executable,
         certificate=certificate,
         holds_at_fee_bps=smallest_fee_bps,
-        cycles=tuple(judged[:top]),
+        cycles=tuple(listed),
         refused=refused,
         load_ms=(ready - began) * 1000,
         search_ms=(done - ready) * 1000,
@@ -151,7 +159,7 @@ class _Judge:
         best: ScannedCycle | None = None
         best_return = Fraction(0)
         reason: Refused | None = None
-        books = {leg.market.symbol: self._book(leg.market.symbol) for leg in cycle.legs}
+        books = self._books_of(cycle)
         for asset in cycle.assets if not self._starts else sorted(self._starts & {*cycle.assets}):
             answer = confirm(
                 cycle.starting_from(asset), books, self._fees, self._view, self._now_ns
@@ -175,10 +183,19 @@ class _Judge:
                 )
         return best or ScannedCycle(cycle, executable=False, reason=reason, flags=flags)
 
-    def _book(self, symbol: str) -> OrderBook:
-        if symbol not in self._books:
-            self._books[symbol] = OrderBook.from_quote(self._view.quotes[symbol])
-        return self._books[symbol]
+    def explain(self, scanned: ScannedCycle) -> Explanation:
+        """Where every unit of it goes, begun where it was judged from."""
+        if self._unknown_sizes(scanned.cycle) is not None:
+            return attrs.evolve(explained(scanned.cycle), refused=scanned.reason)
+        books = self._books_of(scanned.cycle)
+        return explained(scanned.cycle, books=books, rates=self._view, now_ns=self._now_ns)
+
+    def _books_of(self, cycle: Cycle) -> dict[str, OrderBook]:
+        for leg in cycle.legs:
+            symbol = leg.market.symbol
+            if symbol not in self._books:
+                self._books[symbol] = OrderBook.from_quote(self._view.quotes[symbol])
+        return {leg.market.symbol: self._books[leg.market.symbol] for leg in cycle.legs}
 
     def _unknown_sizes(self, cycle: Cycle) -> Refused | None:
         if self._aggregate:
