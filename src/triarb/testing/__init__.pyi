@@ -2,7 +2,7 @@
 
 from .clock import check_clock as check_clock
 from .execution import check_executor as check_executor
-from .finders import check_finder as check_finder
+from .finders import check_finder as check_finder, check_monitor as check_monitor
 from .gateways import (
     check_gateway as check_gateway,
     check_market_data as check_market_data,
