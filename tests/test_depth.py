@@ -466,8 +466,8 @@ def test_the_binding_constraint_is_named(
         ({}, {"min_edge_bps": "501"}, "size.edge", "of at least 1.0501"),
         ({}, {"balance": "0.5"}, "size.balance", "costs no more than the 0.5 USDT that are free"),
         ({}, {"max_amount": "0.5"}, "size.bound", "costs no more than the bound of 0.5 USDT"),
-        ({}, {"max_loss": "0.5"}, "size.max_loss", "can lose no more than the bound of 0.5 USDT"),
-        ({}, {"max_loss": "-1"}, "size.max_loss", "can lose no more than the bound of -1 USDT"),
+        ({}, {"max_loss": "0.5"}, "size.max_loss", "was found to lose no more than 0.5 USDT"),
+        ({}, {"max_loss": "-1"}, "size.max_loss", "was found to lose no more than -1 USDT"),
         (
             {"limits": {"ETH/BTC": {"min_amount": Decimal(40)}}, "btc": "100:2"},
             {},

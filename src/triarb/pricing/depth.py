@@ -99,7 +99,7 @@ def _no_size(cycle: Cycle, bounds: Bounds, stop: str) -> Refused:
     codes = {
         "balance": ("size.balance", bounds.balance, "costs no more than the {} {} that are free"),
         "max_amount": ("size.bound", bounds.max_amount, "costs no more than the bound of {} {}"),
-        "max_loss": ("size.max_loss", bounds.max_loss, "can lose no more than the bound of {} {}"),
+        "max_loss": ("size.max_loss", bounds.max_loss, "was found to lose no more than {} {}"),
         "edge": ("size.edge", bounds.min_edge_bps, "earns {} bps with its last units"),
     }
     numbers: dict[str, Any] = {"cycle": cycle.id, "start": start, "binding": stop}
