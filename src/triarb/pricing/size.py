@@ -241,7 +241,7 @@ class _Lattice:
             profit = last * self.value_out - first * self.value_in
             if profit > best_profit:
                 best, best_profit = count, profit
-                low = max(low, profit // self.slope)
+                low = max(low, profit // self.slope + 1)
         return self.through(best) if best else None
 
     def through(self, count: int) -> list[int]:
