@@ -247,3 +247,16 @@ def test_a_rebate_makes_no_cycle_of_one_market():
     assert monitor.verdict is Verdict.NONE_UP_TO_N
     assert len(monitor.certificate().held) == 1
     assert monitor.update(at("A/B", "2", "2.001")) is Verdict.PROVED_NONE
+
+
+def test_two_rates_that_fall_can_make_a_cycle_of_two_markets():
+    """With a rebate: there and back on one market is none; when another becomes the better one way, it is."""
+    markets = [Market("A/B", "A", "B"), Market("A/B:2", "A", "B")]
+    quoted = [at("A/B", "2", "2"), at("A/B:2", "1.9999", "2.001")]
+    monitor = CertifiedCycleMonitor(
+        RateTable(markets, FeeSchedule.flat(-10), quoted), min_legs=2, max_legs=2
+    )
+    assert monitor.verdict is Verdict.NONE_UP_TO_N
+    assert monitor.update(at("A/B", "1.999", "2.0002")) is Verdict.LISTED
+    (cycle,) = monitor.cycles()
+    assert {leg.market.symbol for leg in cycle.legs} == {"A/B", "A/B:2"}

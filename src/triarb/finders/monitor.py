@@ -117,7 +117,7 @@ class CertifiedCycleMonitor(CycleMonitor):
         self._found: dict[tuple[int, ...], float] = {}  # by edges, the float product
         self._found_through: dict[int, set[tuple[int, ...]]] = {}
         self._listed: Sequence[Cycle] | None = None
-        self._best = [math.inf] * (max_legs * len(rates.assets))
+        self._best = [math.inf] * ((max_legs - 1) * len(rates.assets))
         self._on_path = [False] * len(rates.assets)
         for edge, aside in enumerate(list(potentials.aside)):
             if aside:
@@ -138,11 +138,14 @@ class CertifiedCycleMonitor(CycleMonitor):
         potentials = self._potentials
         aside, log_rate = potentials.aside, potentials.log_rate
         to_release: list[int] = []
+        risen: list[int] = []
         for edge in edges:
             rate = self.rates.rates[edge]
             new = math.log(rate) if rate > 0.0 else -math.inf
             if new < log_rate[edge]:
                 to_release.extend(self._blocked.get(edge, ()))
+            else:  # or the same to a float
+                risen.append(edge)
             log_rate[edge] = new
         for edge in edges:
             if not aside[edge] and potentials.room(edge) < 0.0:
@@ -150,10 +153,13 @@ class CertifiedCycleMonitor(CycleMonitor):
                 to_release.append(edge)
         for edge in dict.fromkeys(to_release):
             self._release(edge)
-        if self._found:
-            self._drop(edges)
+        known = self._drop(edges) if self._found else set()
         if self._held:
-            self._search(edges)
+            self._search(risen)
+            for cycle in known:  # with a rate that fell it may still be above
+                self._nominate(cycle)
+            if edges and self.criteria.min_legs == 2:
+                self._nominate(edges)  # which of two markets is the better may be new
         return self.verdict
 
     def cycles(self) -> Sequence[Cycle]:
@@ -185,18 +191,21 @@ class CertifiedCycleMonitor(CycleMonitor):
             for other in cycle:
                 self._blocked.setdefault(other, set()).add(edge)
 
-    def _drop(self, edges: Iterable[int]) -> None:
-        """Forget the cycles through `edges`."""
+    def _drop(self, edges: Iterable[int]) -> set[tuple[int, ...]]:
+        """Forget the cycles through `edges`, and tell which they were."""
+        dropped: set[tuple[int, ...]] = set()
         for edge in edges:
-            for cycle in self._found_through.pop(edge, ()):
-                del self._found[cycle]
-                self._listed = None
-                for other in cycle:
-                    if other != edge and other in self._found_through:
-                        self._found_through[other].discard(cycle)
+            dropped |= self._found_through.pop(edge, set())
+        for cycle in dropped:
+            del self._found[cycle]
+            self._listed = None
+            for other in cycle:
+                if other in self._found_through:
+                    self._found_through[other].discard(cycle)
+        return dropped
 
     def _search(self, edges: Iterable[int]) -> None:
-        """Find the cycles through `edges`, none of which is known."""
+        """Find the cycles through `edges`."""
         potentials, criteria = self._potentials, self.criteria
         outstanding = {edge: max(0.0, -potentials.room(edge)) for edge in self._held}
         gain = math.fsum(outstanding.values())
@@ -224,13 +233,15 @@ class CertifiedCycleMonitor(CycleMonitor):
                 first += length
 
     def _nominate(self, edges: Sequence[int]) -> None:
-        """Take a cycle in, if it is asked for and its exact rate is above the threshold."""
+        """Take a cycle in, if it is new, is asked for, and its exact rate is above the threshold."""
         rates, start = self.rates, self.criteria.start
         if start and not any(rates.assets[rates.tails[edge]] in start for edge in edges):
             return
         cycle = tuple(from_smallest(edges, rates.tails))
         product = math.prod(rates.rates[edge] for edge in edges)
-        if cycle not in self._found and self.criteria.decide(rates, [(product, cycle)]):
+        if not product > self.criteria.nominating or cycle in self._found:
+            return
+        if self.criteria.decide(rates, [(product, cycle)]):
             self._found[cycle] = product
             self._listed = None
             for edge in cycle:

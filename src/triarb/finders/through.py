@@ -46,7 +46,8 @@ def search_through(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a com
         in_edge: by place.
         log_rate: by edge.
         potential: by vertex.
-        best: by number of legs and vertex, at ``[legs * vertices + v]``, infinite; work space, left as it was.
+        best: by number of legs and vertex, at ``[legs * vertices + v]`` for up to `max_legs` - 2, infinite; work
+            space, left as it was.
         on_path: by vertex, False; work space, left as it was.
 
     Returns:
@@ -60,10 +61,11 @@ def search_through(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a com
     if not own < gain:
         return lengths, edges
 
-    # The walks back to the root: of one leg, then from those that the last leg more made better.
+    # The walks back to the root: of one leg, then from those that the last leg more made better. Two legs are spent
+    # before the first of them is asked for.
     reached: list[int] = []
     improved = [root]
-    for legs in range(1, max_legs):
+    for legs in range(1, max_legs - 1):
         level = legs * vertices
         for v in reached:
             best[level + v] = best[level - vertices + v]
@@ -122,6 +124,6 @@ def search_through(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a com
             depth -= 1
 
     for v in reached:
-        for legs in range(1, max_legs):
+        for legs in range(1, max_legs - 1):
             best[legs * vertices + v] = math.inf
     return lengths, edges
