@@ -346,3 +346,20 @@ def test_the_planted_snapshot_is_read_back(tmp_path):
     path = tmp_path / "again.json"
     planted_triangle().save(path)
     assert Snapshot.load(path) == planted_triangle()
+
+
+def test_a_file_cannot_write_to_the_terminal(capsys, tmp_path, snapshot_file):
+    """Control characters out of a file are spelt out, so that an error stays one line and nothing moves the cursor."""
+    data = json.loads(snapshot_file.read_text())
+    data["exchange"] = "x\nEVIL\x1b[31m"
+    path = tmp_path / "evil.json"
+    path.write_text(json.dumps(data))
+    code, out, _ = run(capsys, "scan", path)
+    assert code == 0
+    assert "\x1b[31m" not in out
+    assert "x\\nEVIL\\x1b[31m" in out
+    data["markets"][0]["symbol"] = "A\nB"
+    data["markets"][0]["bid"] = -1
+    path.write_text(json.dumps(data))
+    code, _, err = run(capsys, "scan", path)
+    assert (code, err.count("\n")) == (1, 1)

@@ -1,18 +1,20 @@
 """The engine: one path from quotes to a settled execution, and a clean end however it ends."""
 
 import asyncio
+import threading
 from decimal import Decimal
 
 import attrs
 import pytest
 
-from triarb.clock import NS_PER_MS
+from triarb.clock import NS_PER_MS, SystemClock
 from triarb.engine import Engine
 from triarb.exceptions import GatewayUnavailable, PolicyViolation, UsageError
 from triarb.execution import SequentialExecutor
 from triarb.finders import BoundedCycleFinder
 from triarb.gateways.replay import ReplayGateway
 from triarb.ledger import SqlLedger
+from triarb.market import FeeSchedule
 from triarb.market.tape import Tape
 from triarb.model import (
     Approved,
@@ -21,6 +23,7 @@ from triarb.model import (
     Declined,
     EpochStarted,
     Executed,
+    Fee,
     Halted,
     Intended,
     LegDone,
@@ -28,6 +31,7 @@ from triarb.model import (
     Opportunity,
     Outcome,
     Planned,
+    Provenance,
     Quote,
     Refused,
     Reviewed,
@@ -422,3 +426,125 @@ async def test_halt_is_told_and_journalled():
             await engine.halt("why")
         assert any(isinstance(event, Halted) for event in ledger.events())
     assert [event.reason for event in told if isinstance(event, Halted)] == ["why"]
+
+
+async def test_step_trades_nothing_while_an_execution_is_unproven():
+    """Law 6: after STUCK, step() sends no order either; each nomination is declined with the reason."""
+    gateway = replay(quote(100), quote(60_000), quote(60_100), quote(60_200))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger, executor=Lost())
+        async with engine:
+            assert (await engine.step()).outcome is Outcome.STUCK
+            assert await engine.step() is None
+            assert engine._tally.refused == {"engine.stuck": 1}
+        assert ledger.portfolio().started == 1
+
+
+class CutOff(BaseException):
+    """The process ends here."""
+
+
+async def test_an_execution_that_was_cut_off_blocks_the_next_engine():
+    """E1: an execution whose process died between two legs is not forgotten: the next run trades nothing and says stuck."""
+    async with SqlLedger("sqlite://") as ledger:
+        first = replay(quote(100))
+        submit, sent = first.submit, []
+
+        async def dying(order):
+            sent.append(order)
+            if len(sent) == 2:
+                raise CutOff
+            return await submit(order)
+
+        first.submit = dying
+        with pytest.raises(CutOff):
+            await run(first, ledger)
+        assert ledger.portfolio().open == (1,)
+        report, _, _ = await run(replay(quote(100)), ledger)
+        assert (report.state, report.executions, report.unfinished) == ("stuck", (), (1,))
+        assert "nothing trades before" in str(report)
+
+
+async def test_another_engines_halt_on_the_ledger_is_ours():
+    """I8: a halt that another engine wrote to the ledger closes this engine's gate too."""
+    async with SqlLedger("sqlite://") as ledger:
+        gateway, other = replay(quote(100)), replay(quote(100))
+        async with (
+            gateway,
+            other,
+            Engine(gateway, risk=LIMITS, ledger=ledger) as engine,
+            Engine(other, risk=LIMITS, ledger=ledger) as second,
+        ):
+            await second.halt("from the other")
+            report = await engine.run()
+    assert (report.state, report.halted, report.executions) == ("halted", "from the other", ())
+
+
+async def test_a_halt_before_the_engine_is_open_holds():
+    """halt() is heard also before the engine opened, and is written when it opens."""
+    gateway = replay(quote(100))
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger)
+        await engine.halt("early")
+        assert (await engine.run()).executions == ()
+        assert ledger.portfolio().halted == "early"
+
+
+async def test_a_run_ends_in_time_though_the_feed_is_silent():
+    """Seconds bound a run on a real clock also while no quote comes."""
+    gateway = replay()
+
+    async def silent():
+        await asyncio.Event().wait()
+        yield []
+
+    gateway.quotes = silent
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger, clock=SystemClock())
+        assert (await engine.run(seconds=0.05)).state == "done"
+
+
+@pytest.mark.parametrize(
+    "end", [{"seconds": 0}, {"seconds": float("nan")}, {"cycles": 0}, {"cycles": -1}]
+)
+async def test_a_run_that_could_not_end_is_refused(end):
+    """A run of no time or of no executions is a wrong use, said so."""
+    with pytest.raises(UsageError):
+        await Engine(replay(quote(100)), risk=LIMITS).run(**end)
+
+
+async def test_what_the_account_pays_decides_not_the_published_fee():
+    """Law 5: a published fee nominates; before a trade the exchange is asked by name what the account pays."""
+    gateway = replay(quote(100))
+    asked = []
+
+    async def fees(symbols=None, /):
+        if symbols is None:
+            return FeeSchedule(otherwise=Fee(Decimal("0.001"), Provenance.SCHEDULE))
+        asked.extend(symbols)
+        return FeeSchedule(otherwise=Fee(Decimal("0.006"), Provenance.ACCOUNT))
+
+    gateway.fees = fees
+    report, _, _ = await run(gateway, cycles=None)
+    assert sorted(asked) == ["BTC/USDT", "ETH/BTC", "ETH/USDT"]  # each once
+    assert report.refused == {"cycle.unprofitable": 2}
+    assert report.executions == ()
+
+
+async def test_observers_that_never_return_or_raise_anything_hold_up_nothing(monkeypatch):
+    """E19: a plain observer that hangs, and ones that raise SystemExit or block their loop, leave trading alone."""
+    monkeypatch.setattr("triarb.engine.observers.CLOSING_SECONDS", 0.01)
+    hold = threading.Event()
+
+    def hangs(_event):
+        hold.wait()
+
+    def exits(_event):
+        raise SystemExit
+
+    async def blocks(_event):
+        hold.wait()
+
+    report, _, _ = await run(replay(quote(100)), observers=[hangs, exits, blocks])
+    hold.set()
+    assert report.outcomes == {Outcome.COMPLETED: 1}

@@ -113,7 +113,8 @@ def filled(status=OrderStatus.FILLED, part=1):
     def answer(order):
         legs = {leg.market.symbol: leg for leg in the_plan().legs}
         amount = (order.amount * Decimal(part)).quantize(Decimal("0.00001"))
-        fills = (fill(legs[order.symbol], amount, trade_id=order.client_id),) if amount else ()
+        cid = order.client_id
+        fills = (fill(legs[order.symbol], amount, trade_id=cid, cid=cid),) if amount else ()
         state = OrderState(order.client_id, order.symbol, status, order.amount, amount, fills)
         return Submission(ACCEPTED, state)
 
@@ -379,3 +380,72 @@ def test_a_new_epoch_is_fresh_and_fits():
     """Random epochs pass their own check and do not repeat."""
     made = {check_epoch(new_epoch()) for _ in range(20)}
     assert len(made) == 20
+
+
+def altered(**changes):
+    """An accepted answer whose state says something that cannot be."""
+
+    def answer(order):
+        good = filled()(order)
+        return attrs.evolve(good, state=attrs.evolve(good.state, **changes))
+
+    return answer
+
+
+def misfilled(**changes):
+    """An accepted answer whose only fill is altered."""
+
+    def answer(order):
+        good = filled()(order)
+        told = attrs.evolve(good.state.fills[0], **changes)
+        return attrs.evolve(good, state=attrs.evolve(good.state, fills=(told,)))
+
+    return answer
+
+
+D = Decimal
+LIES = {
+    "another order's state": altered(client_id="somebody"),
+    "another market's state": altered(symbol="ETH/USDT"),
+    "another amount": altered(amount=D(7)),
+    "more than was ordered": altered(filled=D(9)),
+    "filled with nothing": altered(filled=D(0), fills=()),
+    "a float": altered(filled=0.5),
+    "no fills at all": altered(fills=None),
+    "a worse price than the limit": misfilled(price=D(200)),
+    "a negative fill": misfilled(amount=D(-1)),
+    "the wrong side": misfilled(side=Side.SELL),
+    "another asset": misfilled(base="DOGE"),
+    "a float fee": misfilled(fees={"BTC": 0.1}),
+    "no state": lambda _order: "accepted",
+    "nothing": lambda _order: None,
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+async def test_what_cannot_be_true_is_not_believed(name):
+    """Law 6: an answer that contradicts its order proves nothing; where no look-up mends it, the execution is STUCK."""
+    execution, _, _ = await run(Scripted([LIES[name]]))
+    assert execution.outcome is Outcome.STUCK
+    assert not any(execution.changes.values())
+    mended, _, _ = await run(Scripted([LIES[name], filled(), filled()], [looked_up()]))
+    assert mended.outcome is Outcome.COMPLETED
+
+
+async def test_one_trade_id_for_two_fills_is_not_believed():
+    """Fills are told apart by their trade ids: two of one id prove nothing."""
+
+    def doubled(order):
+        good = filled()(order)
+        half = attrs.evolve(good.state.fills[0], amount=order.amount / 2)
+        return attrs.evolve(good, state=attrs.evolve(good.state, fills=(half, half)))
+
+    execution, _, _ = await run(Scripted([doubled]))
+    assert execution.outcome is Outcome.STUCK
+
+
+async def test_a_look_up_that_raises_anything_proves_nothing():
+    """Whatever a look-up raises, the execution ends STUCK rather than open for ever."""
+    unknown = Submission(UNKNOWN, reason="timeout")
+    execution, _, _ = await run(Scripted([unknown], [ValueError("nonsense")] * 9))
+    assert execution.outcome is Outcome.STUCK

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import event, given, settings, strategies as st
 
 from triarb.exceptions import PolicyViolation
+from triarb.finders import BoundedCycleFinder
 from triarb.market import FeeSchedule, RateTable
 from triarb.model import (
     Approved,
@@ -16,19 +17,22 @@ from triarb.model import (
     FeeSide,
     Market,
     Opportunity,
+    OrderBook,
     Plan,
     PlannedLeg,
     Portfolio,
     Provenance,
     Refused,
     Side,
+    TimeInForce,
 )
 from triarb.money import Money
 from triarb.pipeline import breaches, decide, nominate, review, size
-from triarb.pricing import make_plan
+from triarb.pricing import confirm, make_plan
 from triarb.pricing.legs import unit_given, unit_received
 from triarb.risk import AllOf, MaxNotional, MinEdge, RiskLimits, RiskPolicy
 from triarb.sizing import FixedSizer, Sizer, TopOfBookSizer
+from triarb.testing.market import planted_triangle
 from triarb.testing.opportunities import CONFIRMED_NS, opportunities, portfolios
 from triarb.testing.risk import NOW_NS, example_opportunities
 
@@ -380,3 +384,58 @@ def test_markets_are_compared_by_value() -> None:
     again = Market(**attrs.asdict(plan.legs[0].market))
     same = attrs.evolve(plan, legs=(attrs.evolve(plan.legs[0], market=again), *plan.legs[1:]))
     assert list(breaches(same, APPROVED, RICH)) == []
+
+
+def regapped(gap_bps: str) -> Callable[[Plan], Plan]:
+    """The same legs with their losses at another gap."""
+    return lambda plan: make_plan(TRIANGLE, plan.legs, Decimal(gap_bps))
+
+
+def test_a_sizer_cannot_assume_a_smaller_gap_than_the_approval() -> None:
+    """The adverse move behind a loss bound is the risk side's: a sizer that assumes less breaks its contract."""
+    with pytest.raises(PolicyViolation, match="adverse move of 99 bps, less than 100"):
+        size(APPROVED, Spoiled(regapped("99")), RICH)
+    assert isinstance(size(APPROVED, Spoiled(regapped("150")), RICH), Plan)
+    lenient = attrs.evolve(APPROVED, gap_bps=Decimal(99))
+    assert isinstance(size(lenient, Spoiled(regapped("99")), RICH), Plan)
+
+
+@pytest.mark.parametrize("word", [TimeInForce.GTC, "IOC?", None])
+def test_an_order_that_could_rest_is_a_breach(word) -> None:
+    """A leg that may stand in the book is out of the executor's hand, so that no plan may hold one."""
+
+    def resting(plan: Plan) -> Plan:
+        legs = (attrs.evolve(plan.legs[0], time_in_force=word), *plan.legs[1:])
+        return attrs.evolve(plan, legs=legs)
+
+    with pytest.raises(PolicyViolation, match="leg 1 is"):
+        size(APPROVED, Spoiled(resting), RICH)
+
+
+def test_the_widest_gap_of_all_policies_holds() -> None:
+    """AllOf keeps the widest adverse move that a member asks for."""
+    wide = Policy(lambda opportunity: Approved(opportunity, gap_bps=Decimal(300)))
+    answer = AllOf(MinEdge(5), wide).review(TRIANGLE, RICH, NOW_NS)
+    assert isinstance(answer, Approved)
+    assert answer.gap_bps == 300
+
+
+def test_plug_ins_cannot_change_what_they_see() -> None:
+    """Law 2: the books and the market that an opportunity carries are read-only; a policy that writes is refused."""
+
+    def forge(opportunity: Opportunity) -> Approved:
+        opportunity.books["BTC/USDT"] = None
+        return Approved(opportunity)
+
+    snapshot = planted_triangle()
+    rates = RateTable(snapshot.markets, snapshot.fees(), snapshot.quotes)
+    (cycle,) = nominate(rates, BoundedCycleFinder())
+    books = {quote.symbol: OrderBook.from_quote(quote) for quote in snapshot.quotes}
+    view = rates.view()
+    found = confirm(cycle.starting_from("USDT"), books, snapshot.fees(), view, NOW_NS)
+    assert isinstance(found, Opportunity)
+    with pytest.raises(PolicyViolation, match="does not support item assignment"):
+        review(found, Policy(forge), RICH, NOW_NS)
+    for told in (view.markets, view.quotes, view.fees, view.by_asset):
+        with pytest.raises(TypeError):
+            told["BTC/USDT"] = None

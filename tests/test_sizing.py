@@ -58,7 +58,7 @@ def test_a_top_of_book_plan_keeps_every_bound(
     assert isinstance(best, Priced)
     assert plan.at_stake <= room
     assert 0 < plan.expected_result <= best.profit
-    whole = make_plan(approved.opportunity, best.legs, gap_bps)
+    whole = make_plan(approved.opportunity, best.legs, max(gap_bps, approved.gap_bps))
     if approved.max_loss is None or whole.max_loss <= approved.max_loss:
         assert plan == whole
     else:
@@ -83,7 +83,7 @@ def test_a_fixed_plan_keeps_every_bound(
     assert list(breaches(plan, approved, portfolio)) == []
     through = profit_at(approved.opportunity, amount)
     assert isinstance(through, Priced)
-    assert plan == make_plan(approved.opportunity, through.legs, gap_bps)
+    assert plan == make_plan(approved.opportunity, through.legs, max(gap_bps, approved.gap_bps))
     assert plan.at_stake <= amount
 
 
@@ -169,6 +169,14 @@ def test_refused_by_the_edge_at_the_margin() -> None:
     assert numbers_of(none, "size.edge")["margin_bps"] == TRIANGLE.cycle.edge_bps
 
 
+def test_refused_where_rounding_eats_the_profit() -> None:
+    """size.edge: at the margin 1 bps is above none, but the steps of three legs leave 5 USDT with less than they were."""
+    slight = EXAMPLES["a triangle of 1 bps"]
+    numbers = numbers_of(FixedSizer("5.02 USDT").size(Approved(slight), RICH), "size.edge")
+    assert numbers["margin_bps"] == slight.cycle.edge_bps > 0
+    assert numbers["result"] < 0
+
+
 def test_refused_by_the_loss_if_stranded() -> None:
     """size.max_loss: 50 USDT stranded in BTC or ETH 1 % lower cost about half a USDT, more than 0.4."""
     approved = Approved(TRIANGLE, max_loss=Decimal("0.4"))
@@ -177,7 +185,11 @@ def test_refused_by_the_loss_if_stranded() -> None:
     numbers = numbers_of(FixedSizer("50 USDT").size(approved, RICH), "size.max_loss")
     assert numbers == {"amount": 50, "loss": plan.max_loss, "max_loss": Decimal("0.4")}
     assert Decimal("0.4") < plan.max_loss < Decimal("0.7")
-    assert isinstance(FixedSizer("50 USDT", gap_bps=0).size(approved, RICH), Plan)
+    unmoved = attrs.evolve(approved, gap_bps=Decimal(0))
+    assert isinstance(FixedSizer("50 USDT", gap_bps=0).size(unmoved, RICH), Plan)
+    assert FixedSizer("50 USDT", gap_bps=0).size(approved, RICH).code == "size.max_loss"
+    exactly = Approved(TRIANGLE, max_loss=plan.max_loss)
+    assert FixedSizer("50 USDT").size(exactly, RICH) == plan
 
 
 def test_the_size_shrinks_to_the_loss_that_is_allowed() -> None:

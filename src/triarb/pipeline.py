@@ -9,7 +9,16 @@ from typing import Any, Final
 from triarb.exceptions import PolicyViolation
 from triarb.finders.finder import CycleFinder
 from triarb.market.rates import RateTable
-from triarb.model import Approved, Cycle, Opportunity, Plan, PlannedLeg, Portfolio, Refused
+from triarb.model import (
+    Approved,
+    Cycle,
+    Opportunity,
+    Plan,
+    PlannedLeg,
+    Portfolio,
+    Refused,
+    TimeInForce,
+)
 from triarb.money import BPS, ZERO, arithmetic, edge_bps, plain
 from triarb.pricing.legs import allowed, unit_given, unit_received
 from triarb.pricing.plan import make_plan, margin_ratio
@@ -61,6 +70,10 @@ def review(
                 f"{type(risk).__name__}.review returned {name} as {bound!r:.200}",
                 hint="a bound is a finite Decimal, and never a float",
             )
+    if not _is_exact(approved.gap_bps):
+        raise PolicyViolation(
+            f"{type(risk).__name__}.review returned gap_bps as {approved.gap_bps!r:.200}"
+        )
     return approved
 
 
@@ -112,6 +125,9 @@ def breaches(plan: Plan, approved: Approved, portfolio: Portfolio) -> Iterator[s
 
 
 def _false_numbers(plan: Plan, opportunity: Opportunity) -> Iterator[str]:
+    for number, planned in enumerate(plan.legs, 1):
+        if planned.time_in_force not in (TimeInForce.IOC, TimeInForce.FOK):
+            yield f"leg {number} is {planned.time_in_force!r:.40}: an order that rests is out of hand"
     shown = zip(plan.legs, opportunity.cycle.legs, strict=True)
     for number, (planned, leg) in enumerate(shown, 1):
         yield from (f"leg {number}: {fault}" for fault in _leg_breaches(planned, leg.price))
@@ -134,6 +150,8 @@ def _broken_bounds(plan: Plan, approved: Approved, portfolio: Portfolio) -> Iter
         yield f"it stakes {plain(plan.at_stake)} {plan.start} of {plain(free)} free"
     if approved.max_loss is not None and max_loss > approved.max_loss:
         yield f"it may lose {plain(max_loss)} {plan.start} of at most {plain(approved.max_loss)}"
+    if plan.gap_bps < approved.gap_bps:
+        yield f"it assumes an adverse move of {plain(plan.gap_bps)} bps, less than {plain(approved.gap_bps)}"
     margin = margin_ratio(plan.legs)
     if margin < 1 + Fraction(approved.min_edge_bps) / 10_000:
         yield f"its edge at the margin is {edge_bps(margin):.4f} bps of at least {approved.min_edge_bps}"

@@ -12,6 +12,7 @@ from triarb.clock import NS_PER_SECOND, iso
 from triarb.model import (
     Execution,
     ExecutionEnded,
+    ExecutionStarted,
     Halted,
     LedgerEvent,
     Outcome,
@@ -38,6 +39,7 @@ class Report:
         refused: how many nominations went no further, by code.
         executions: what was carried out.
         halted: why the engine is halted, if it is.
+        unfinished: the numbers of the executions without a proven end.
     """
 
     exchange: str
@@ -48,6 +50,7 @@ class Report:
     refused: Mapping[str, int]
     executions: tuple[Execution, ...]
     halted: str | None = None
+    unfinished: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, events: Iterable[LedgerEvent]) -> "Report":
@@ -58,6 +61,7 @@ class Report:
         exchange = mode = ""
         started_ns, elapsed_ns = 0, 0
         halted = None
+        unfinished: dict[int, None] = {}
         for event in events:
             match event:
                 case RunEnded():
@@ -66,8 +70,12 @@ class Report:
                     exchange, mode = event.exchange, event.mode
                     started_ns = started_ns or event.started_ns
                     elapsed_ns += event.at_ns - event.started_ns
+                case ExecutionStarted():
+                    unfinished[event.number] = None
                 case ExecutionEnded():
                     executions.append(event.execution)
+                    if event.execution.outcome is not Outcome.STUCK:
+                        unfinished.pop(event.execution.number, None)
                 case Halted():
                     halted = event.reason
                 case Resumed():
@@ -83,6 +91,7 @@ class Report:
             dict(refused.most_common()),
             tuple(executions),
             halted,
+            tuple(unfinished),
         )
 
     @property
@@ -93,7 +102,7 @@ class Report:
     @property
     def state(self) -> str:
         """``"stuck"``, ``"halted"`` or ``"done"``."""
-        if Outcome.STUCK in self.outcomes:
+        if self.unfinished or Outcome.STUCK in self.outcomes:
             return "stuck"
         return "halted" if self.halted is not None else "done"
 
@@ -157,6 +166,7 @@ class Report:
             "residues": _texts(self.residues),
             "residue_worth": _texts(self.residue_worth),
             "halted": self.halted,
+            "unfinished": list(self.unfinished),
         }
 
     def lines(self) -> list[tuple[str, str]]:
@@ -181,7 +191,12 @@ class Report:
             ("left in other assets", _money(self.residues)),
             *self._left_in_words(),
             *([("halted", self.halted)] if self.halted is not None else []),
+            *([("unproven", self._unproven())] if self.unfinished else []),
         ]
+
+    def _unproven(self) -> str:
+        numbers = ", ".join(map(str, self.unfinished))
+        return f"execution {numbers}: look at its orders at the exchange; nothing trades before"
 
     def _left_in_words(self) -> list[tuple[str, str]]:
         if not self.residues:

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from triarb.exceptions import UsageError
-from triarb.model import Approved, Plan, Portfolio, Refused
+from triarb.model import DEFAULT_GAP_BPS, Approved, Plan, Portfolio, Refused
 from triarb.money import BPS, Money, arithmetic, as_money, edge_bps, parse_bps, plain, to_decimal
 from triarb.pricing import (
     Bounds,
@@ -20,7 +20,6 @@ from triarb.pricing import (
     profit_at,
 )
 from triarb.pricing.depth import BUDGET
-from triarb.pricing.plan import DEFAULT_GAP_BPS
 
 _SHRINKS: Final = 8
 
@@ -62,7 +61,7 @@ class FixedSizer(Sizer):
 
     Attributes:
         amount: what leg 1 spends at most.
-        gap_bps: the adverse move that a stranded loss assumes.
+        gap_bps: the adverse move that a stranded loss assumes; the approval's own where that is wider.
     """
 
     amount: Money = attrs.field(converter=as_money)
@@ -80,7 +79,7 @@ class FixedSizer(Sizer):
         priced = profit_at(approved.opportunity, self.amount.amount)
         if isinstance(priced, Refused):
             return priced
-        plan = _within(approved, priced, self.gap_bps)
+        plan = _within(approved, priced, max(self.gap_bps, approved.gap_bps))
         if isinstance(plan, Refused):
             return plan
         rooms = {"size.balance": _free(portfolio, start), "size.bound": approved.max_amount}
@@ -102,7 +101,7 @@ class TopOfBookSizer(Sizer):
     Refuses ``size.balance``, ``size.edge``, ``size.max_loss`` and what pricing refuses.
 
     Attributes:
-        gap_bps: the adverse move that a stranded loss assumes.
+        gap_bps: the adverse move that a stranded loss assumes; the approval's own where that is wider.
     """
 
     gap_bps: Decimal = attrs.field(default=DEFAULT_GAP_BPS, converter=as_gap)
@@ -134,7 +133,7 @@ class TopOfBookSizer(Sizer):
         priced = most_profitable(approved.opportunity, room)
         if isinstance(priced, Refused):
             return priced
-        return _within(approved, priced, self.gap_bps)
+        return _within(approved, priced, max(self.gap_bps, approved.gap_bps))
 
 
 def _as_budget(value: Any) -> int:
@@ -154,7 +153,7 @@ class DepthSizer(Sizer):
     `triarb.pricing.most_profitable_depth` refuses.
 
     Attributes:
-        gap_bps: the adverse move that a stranded loss assumes.
+        gap_bps: the adverse move that a stranded loss assumes; the approval's own where that is wider.
         budget: how many sizes it tries at most.
     """
 
@@ -164,19 +163,18 @@ class DepthSizer(Sizer):
     def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
         """The plan of most profit that keeps every bound."""
         opportunity = approved.opportunity
+        gap_bps = max(self.gap_bps, approved.gap_bps)
         bounds = Bounds(
             _free(portfolio, opportunity.cycle.start),
             approved.max_amount,
             approved.max_loss,
             approved.min_edge_bps,
-            self.gap_bps,
+            gap_bps,
         )
         sized = most_profitable_depth(opportunity, bounds, self.budget)
         if isinstance(sized, Refused):
             return sized
-        return make_plan(
-            opportunity, sized.legs, self.gap_bps, gap=sized.gap, binding=sized.binding
-        )
+        return make_plan(opportunity, sized.legs, gap_bps, gap=sized.gap, binding=sized.binding)
 
 
 def _free(portfolio: Portfolio, asset: str) -> Decimal:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from triarb.cli.output import console, error_console
+from triarb.cli.output import console, error_console, printable
 from triarb.exceptions import TriarbError, UsageError
 
 DONE, FAILED, WRONG_USAGE, HALTED, STUCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -63,5 +63,6 @@ def _fail(tokens: Sequence[str], code: str, message: str, hint: str, exit_code: 
         print(json.dumps({"error": {"code": code, "message": message, "hint": hint}}))  # noqa: T201
     else:
         tail = f" ({hint})" if hint else ""
-        error_console().print(f"triarb: {message}{tail}", markup=False, highlight=False)
+        line = printable(f"triarb: {message}{tail}")
+        error_console().print(line, markup=False, highlight=False)
     return exit_code

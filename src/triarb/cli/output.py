@@ -34,6 +34,11 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=1))  # noqa: T201
 
 
+def printable(text: str) -> str:
+    """`text` with whatever could move a terminal's cursor, or begin a line, spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()
 ) -> Table:
@@ -42,7 +47,9 @@ def table(
     for number, heading in enumerate(headings):
         made.add_column(heading, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*map(Text, row))  # not markup: a name in square brackets is no style
+        made.add_row(
+            *(Text(printable(cell)) for cell in row)
+        )  # not markup: a name in square brackets is no style
     return made
 
 
@@ -52,12 +59,16 @@ def print_report(report: Report, *, title: str, as_json: bool) -> str:
         print_json(report.to_dict())
         return report.state
     made = Table(
-        box=None, show_header=False, pad_edge=False, title=Text(title), title_justify="left"
+        box=None,
+        show_header=False,
+        pad_edge=False,
+        title=Text(printable(title)),
+        title_justify="left",
     )
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
     for name, text in report.lines():
-        made.add_row(Text(name), Text(text))
+        made.add_row(Text(name), Text(printable(text)))
     console().print(made, highlight=False)
     return report.state
 

@@ -3,8 +3,9 @@
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from rich.text import Text
 
-from triarb.cli.output import console, error_console, print_json, table
+from triarb.cli.output import console, error_console, print_json, printable, table
 from triarb.explaining.explanation import HEADINGS as EXPLANATION_HEADINGS
 from triarb.scanning import scan as scan_source
 from triarb.scanning.result import HEADINGS
@@ -58,7 +59,7 @@ def scan(
     json
         Print one JSON object.
     """
-    with error_console().status(f"scanning {source}"):
+    with error_console().status(Text(f"scanning {printable(source)}")):
         result = scan_source(
             source,
             min_legs=min_legs,
@@ -76,7 +77,7 @@ def scan(
         print_json(result.to_dict())
         return
     out = console()
-    out.print(result.headline(), highlight=False)
+    out.print(printable(result.headline()), markup=False, highlight=False)
     out.print(result.verdict(), style="bold", highlight=False)
     if result.cycles:
         out.print(table(HEADINGS, result.rows(), right=(1, 2, 3)))

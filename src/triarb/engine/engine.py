@@ -1,27 +1,28 @@
 """Engine: five injected parts and a loop."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Self
 
-from triarb.clock import NS_PER_SECOND, Clock
+import attrs
+
+from triarb.clock import NS_PER_SECOND, Clock, SystemClock
 from triarb.engine.feed import Feed
 from triarb.engine.observers import Observer, Observers
+from triarb.engine.opening import own_ledger, settle, unsettled
+from triarb.engine.tally import Tally, check_end
 from triarb.exceptions import GatewayError, UsageError
 from triarb.execution import ExecutionContext, Executor, SequentialExecutor
 from triarb.execution.ids import check_epoch, new_epoch
 from triarb.finders import BoundedCycleFinder
 from triarb.finders.finder import CycleFinder
-from triarb.gateways.gateway import ExchangeGateway, Restorable
-from triarb.ledger import Ledger, SqlLedger, default_path
+from triarb.gateways.gateway import ExchangeGateway
+from triarb.ledger import Ledger, SqlLedger
 from triarb.model import (
-    BalancesSet,
     Confirmed,
     Cycle,
     Declined,
     EngineEvent,
-    EpochStarted,
     Executed,
     Execution,
     ExecutionEnded,
@@ -36,9 +37,7 @@ from triarb.model import (
     Refused,
     Resumed,
     Reviewed,
-    RunEnded,
 )
-from triarb.money import ZERO, arithmetic
 from triarb.pipeline import nominate, review, size
 from triarb.pricing import confirm
 from triarb.report import Report
@@ -102,22 +101,15 @@ class Engine:
         self._stop = asyncio.Event()
         self._ended = False
         self._halted: str | None = None
-        self._counts: Counter[str] = Counter()
-        self._refused: Counter[str] = Counter()
-        self._seen: set[str] = set()
-
-    # -- life ---------------------------------------------------------------------------------------------------
+        self._tally = Tally()
 
     async def __aenter__(self) -> Self:
         if self._ledger is None:
-            where = (
-                "sqlite://"
-                if self.gateway.mode == "replay"
-                else default_path(self.gateway.exchange, self.gateway.mode)
-            )
-            self._ledger = self._owned = await SqlLedger(where).__aenter__()
+            self._ledger = self._owned = await own_ledger(self.gateway).__aenter__()
         try:
-            await self._settle(self._ledger)
+            await settle(self._ledger, self.gateway, self.clock, self._epoch)
+            if self._halted is not None:  # before it was open
+                await self._ledger.append(Halted(self.clock.now_ns(), self._halted))
         except BaseException:
             await self.__aexit__()
             raise
@@ -143,48 +135,32 @@ class Engine:
             raise UsageError("the engine is not open", hint="use `async with engine:` or `run`")
         return self._ledger
 
-    async def _settle(self, ledger: Ledger) -> None:
-        """Begin an epoch, and make ledger and exchange agree on the balances."""
-        now_ns = self.clock.now_ns()
-        await ledger.append(EpochStarted(now_ns, self._epoch))
-        held = ledger.portfolio().balances
-        if held and isinstance(self.gateway, Restorable):
-            self.gateway.restore(held)
-        told = {asset: b.total for asset, b in (await self.gateway.balances()).items()}
-        with arithmetic():
-            changes = {
-                asset: change
-                for asset in {*held, *told}
-                if (change := told.get(asset, ZERO) - held.get(asset, ZERO))
-            }
-        if changes:
-            reason = "found at start" if held else "opening"
-            await ledger.append(BalancesSet(now_ns, dict(sorted(changes.items())), reason))
-        self._halted = ledger.portfolio().halted
-
     async def halt(self, reason: str) -> None:
-        """Take no new exposure until `resume`, this run or any later one on this ledger. Acts before it returns."""
+        """Take no new exposure until `resume`, this run or any later one on this ledger.
+
+        Acts at once, and is durable when it returns; an engine that is not open yet writes it when it opens.
+        """
         self._halted = reason  # first, so that no order passes the gate while the ledger writes
-        event = Halted(self.clock.now_ns(), reason)
-        await self.ledger.append(event)
-        self._emit(event)
+        if self._opened:
+            event = Halted(self.clock.now_ns(), reason)
+            await self.ledger.append(event)
+            self._emit(event)
 
     async def resume(self, by: str) -> None:
         """Lift a halt, by hand: say who.
 
         Raises:
-            UsageError: an execution is stuck; a person must look at it first.
+            UsageError: an execution has no proven end; a person must look at it first.
         """
-        if self.ledger.portfolio().stuck:
-            raise UsageError("an execution is stuck", hint="settle its order at the exchange first")
+        unproven = unsettled(self.ledger.portfolio())
+        if unproven is not None:
+            raise UsageError(unproven.sentence, hint="settle its order at the exchange first")
         await self.ledger.append(Resumed(self.clock.now_ns(), by))
         self._halted = None
 
     def stop(self) -> None:
         """End `run` after the execution that is under way, if one is; before `run`, it ends at once."""
         self._stop.set()
-
-    # -- the path -----------------------------------------------------------------------------------------------
 
     async def scan_once(self) -> list[Opportunity | Refused]:
         """Take the next quotes and say what becomes of the best nominations on fresh books; trades nothing.
@@ -204,11 +180,14 @@ class Engine:
         return answers
 
     async def step(self) -> Execution | None:
-        """Take the next quotes, and carry out the first of the best nominations that gets a plan, if one does."""
+        """Take the next quotes, and carry out the first of the best nominations that gets a plan, if one does.
+
+        Carries out nothing after a halt, and while an execution on this ledger has no proven end.
+        """
         if not await self._advance():
             return None
         for cycle in self._nominate():
-            plan = await self._decide(cycle)
+            plan = self._blocked() or await self._decide(cycle)
             if isinstance(plan, Refused):
                 self._declined(cycle, plan)
             else:
@@ -234,14 +213,13 @@ class Engine:
         if not self._opened:
             async with self:
                 return await self.run(seconds=seconds, cycles=cycles, until=until)
+        check_end(seconds, cycles)
         began_ns = self.clock.now_ns()
-        self._counts.clear()
-        self._refused.clear()
-        self._seen.clear()
+        self._tally = Tally()
         done: list[LedgerEvent] = []
         try:
             while not self._over(began_ns, seconds, cycles, until, len(done)):
-                execution = await self.step()
+                execution = await self._within(seconds, began_ns)
                 if execution is not None:
                     done.append(ExecutionEnded(execution.ended_ns, execution))
                 if self._ended:
@@ -250,11 +228,14 @@ class Engine:
                     await self.clock.sleep(self._interval_seconds)
         finally:
             self._stop.clear()  # only now: a stop that came before the first step counts
-            ended = self._run_ended(began_ns)
+            ended = self._tally.ended(began_ns, self.clock.now_ns(), self.gateway)
             self._emit(ended)
             await self.ledger.append(ended)
-        halt = [Halted(ended.at_ns, self._halted)] if self._halted is not None else []
-        return Report.of([*done, *halt, ended])
+        portfolio = self.ledger.portfolio()
+        halted = self._halt_reason()
+        halt = [Halted(ended.at_ns, halted)] if halted is not None else []
+        report = Report.of([*done, *halt, ended])
+        return attrs.evolve(report, unfinished=(*portfolio.stuck, *portfolio.open))
 
     def _over(
         self,
@@ -266,18 +247,20 @@ class Engine:
     ) -> bool:
         late = seconds is not None and self.clock.now_ns() - began_ns >= seconds * NS_PER_SECOND
         enough = cycles is not None and executed >= cycles
-        blocked = self._halted is not None or bool(self.ledger.portfolio().stuck)
+        blocked = self._blocked() is not None
         return late or enough or blocked or self._stop.is_set() or (until is not None and until())
 
-    def _run_ended(self, began_ns: int) -> RunEnded:
-        return RunEnded(
-            self.clock.now_ns(),
-            began_ns,
-            self.gateway.exchange,
-            self.gateway.mode,
-            {**self._counts, "cycles": len(self._seen)},
-            dict(self._refused),
-        )
+    async def _within(self, seconds: float | None, began_ns: int) -> Execution | None:
+        """One step; where a real clock runs, silence of the feed does not outlast the run."""
+        timer = None
+        if seconds is not None and isinstance(self.clock, SystemClock):
+            left = seconds - (self.clock.now_ns() - began_ns) / NS_PER_SECOND
+            timer = asyncio.get_running_loop().call_later(max(left, 0.0), self._stop.set)
+        try:
+            return await self.step()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def _advance(self) -> bool:
         """Wait for the next quotes and take them in; False when there are no more, or the engine is to stop."""
@@ -287,15 +270,14 @@ class Engine:
         if changes is None:
             self._ended = True
             return False
-        self._counts["batches"] += 1
-        self._counts["quotes"] += changes
+        self._tally.counts["batches"] += 1
+        self._tally.counts["quotes"] += changes
         return True
 
     def _nominate(self) -> Sequence[Cycle]:
         """The best nominations that could start in something held; those that could not are declined."""
         cycles = nominate(self._market.rates, self.finder)
-        self._counts["nominated"] += len(cycles)
-        self._seen.update(cycle.id for cycle in cycles)
+        self._tally.nominated(cycles)
         self._emit(Nominated(self.clock.now_ns(), tuple(cycles)))
         started = []
         for cycle in cycles:
@@ -316,13 +298,17 @@ class Engine:
         books = await self._books(cycle)
         if isinstance(books, Refused):
             return books
+        try:
+            fees = await self._market.fees_of(leg.market.symbol for leg in cycle.legs)
+        except GatewayError as error:
+            return Refused("fees.unavailable", str(error), {"cycle": cycle.id})
         view, now_ns = self._market.rates.view(), self.clock.now_ns()
         answers = [
-            confirm(cycle.starting_from(asset), books, self._market.fees, view, now_ns)
+            confirm(cycle.starting_from(asset), books, fees, view, now_ns)
             for asset in self._starts(cycle)
         ]
         found = [answer for answer in answers if isinstance(answer, Opportunity)]
-        self._counts["confirmed"] += bool(found)
+        self._tally.counts["confirmed"] += bool(found)
         for opportunity in found:
             self._emit(Confirmed(now_ns, opportunity))
         return found or next(answer for answer in answers if isinstance(answer, Refused))
@@ -347,11 +333,11 @@ class Engine:
             if isinstance(approved, Refused):
                 refusals.append(approved)
                 continue
-            self._counts["approved"] += 1
+            self._tally.counts["approved"] += 1
             self._emit(Reviewed(now_ns, approved))
             plan = size(approved, self.sizer, portfolio)
             if isinstance(plan, Plan):
-                self._counts["planned"] += 1
+                self._tally.counts["planned"] += 1
                 self._emit(Planned(now_ns, plan))
                 return plan
             refusals.append(plan)
@@ -383,12 +369,22 @@ class Engine:
         return execution
 
     def _gate(self, _order: Order) -> Refused | None:
-        if self._halted is None:
-            return None
-        return Refused("engine.halted", f"halted: {self._halted}")
+        halted = self._halt_reason()
+        return None if halted is None else Refused("engine.halted", f"halted: {halted}")
+
+    def _halt_reason(self) -> str | None:
+        """Our own word first: the ledger may still be writing it. Another engine's halt is in the ledger only."""
+        return self._halted if self._halted is not None else self.ledger.portfolio().halted
+
+    def _blocked(self) -> Refused | None:
+        """Why no cycle may be begun now; None if one may."""
+        halted = self._halt_reason()
+        if halted is not None:
+            return Refused("engine.halted", f"halted: {halted}")
+        return unsettled(self.ledger.portfolio())
 
     def _declined(self, cycle: Cycle, refused: Refused) -> None:
-        self._refused[refused.code] += 1
+        self._tally.refused[refused.code] += 1
         self._emit(Declined(self.clock.now_ns(), cycle, refused))
 
     def _emit(self, event: EngineEvent) -> None:

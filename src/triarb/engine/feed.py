@@ -1,14 +1,14 @@
 """The market as the engine sees it: fees and rates, brought up to date batch by batch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import attrs
 
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
-from triarb.model import Quote, Withdrawn
+from triarb.model import Fee, Provenance, Quote, Withdrawn
 
 
 @attrs.define
@@ -16,19 +16,40 @@ class Feed:
     """A gateway's quotes, taken into a rate table.
 
     Attributes:
-        fees: the account's fees, read once.
+        fees: what was known of fees before any market was nominated; the rates are net of them.
         rates: as they stand after the last batch.
     """
 
     fees: FeeSchedule
     rates: RateTable
+    _gateway: ExchangeGateway
     _batches: AsyncIterator[Sequence[Quote | Withdrawn]]
+    _asked: dict[str, Fee | None] = attrs.field(factory=dict)
 
     @classmethod
     async def open(cls, gateway: ExchangeGateway) -> "Feed":
         """Read the fees and the markets, and begin to listen."""
         fees = await gateway.fees()
-        return cls(fees, RateTable(await gateway.markets(), fees), gateway.quotes())
+        rates = RateTable(await gateway.markets(), fees)
+        return cls(fees, rates, gateway, gateway.quotes())
+
+    async def fees_of(self, symbols: Iterable[str]) -> FeeSchedule:
+        """The fees of nominated markets: a published one is asked for by name once, for what the account really pays.
+
+        Raises:
+            GatewayError: the exchange did not say.
+        """
+        wanted = list(symbols)
+        vague = [symbol for symbol in wanted if self._is_vague(symbol)]
+        if vague:
+            told = await self._gateway.fees(vague)
+            self._asked.update((symbol, told.fee(symbol)) for symbol in vague)
+        known = {symbol: self._asked.get(symbol) or self.fees.fee(symbol) for symbol in wanted}
+        return FeeSchedule({symbol: fee for symbol, fee in known.items() if fee is not None})
+
+    def _is_vague(self, symbol: str) -> bool:
+        fee = self.fees.fee(symbol)
+        return symbol not in self._asked and (fee is None or fee.provenance is Provenance.SCHEDULE)
 
     async def advance(self, stop: asyncio.Event) -> int | None:
         """Wait for the next batch and take it in.

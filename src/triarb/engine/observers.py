@@ -3,8 +3,10 @@
 import asyncio
 import inspect
 import logging
+import queue
+import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from triarb.model import EngineEvent
 
@@ -19,64 +21,78 @@ _log = logging.getLogger("triarb.observers")
 
 
 class Observers:
-    """Hands each event to each observer in order, from a task of its own.
+    """Hands each event to each observer in order, from a thread of its own.
 
-    A plain function runs in a thread, so that a slow one holds up nothing. What an observer raises is logged once a
-    kind, and it is told the next event all the same. An observer that lags `CAPACITY` events behind loses the oldest;
-    `lost` counts them.
+    A coroutine function runs in an event loop of that thread. Whatever an observer raises is logged once a kind, and it
+    is told the next event all the same. One that lags `CAPACITY` events behind loses the oldest; `lost` counts them.
+    One that never returns holds up nothing, not even the end of the process.
     """
 
     def __init__(self, observers: tuple[Observer, ...]) -> None:
-        self._queues = [(observer, asyncio.Queue[EngineEvent](CAPACITY)) for observer in observers]
-        self._tasks: list[asyncio.Task[None]] = []
-        self._warned: set[tuple[int, type[BaseException]]] = set()
+        self._threads = [_Thread(observer) for observer in observers]
         self.lost = 0
 
     def start(self) -> None:
-        """Begin to hand out events; needs a running loop."""
-        self._tasks = [
-            asyncio.create_task(self._serve(observer, queue)) for observer, queue in self._queues
-        ]
+        """Begin to hand out events."""
+        for thread in self._threads:
+            thread.start()
 
     def emit(self, event: EngineEvent) -> None:
         """Queue `event` for every observer. Never waits, never raises."""
-        for _, queue in self._queues:
-            if queue.full():
-                queue.get_nowait()
-                queue.task_done()
-                self.lost += 1
-            queue.put_nowait(event)
+        for thread in self._threads:
+            self.lost += thread.put(event)
 
     async def close(self) -> None:
         """Give the observers `CLOSING_SECONDS` for what is queued, then stop telling them."""
-        if self._tasks:
-            drained = asyncio.gather(*(queue.join() for _, queue in self._queues))
-            await asyncio.wait([drained], timeout=CLOSING_SECONDS)
-            drained.cancel()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(drained, *self._tasks, return_exceptions=True)
-        self._tasks = []
+        running = [thread for thread in self._threads if thread.is_alive()]
+        for thread in running:
+            thread.put(None)
+        for thread in running:
+            await asyncio.to_thread(thread.join, CLOSING_SECONDS)
+        self._threads = [_Thread(thread.observer) for thread in self._threads]
 
-    async def _serve(self, observer: Observer, queue: asyncio.Queue[EngineEvent]) -> None:
-        is_async = inspect.iscoroutinefunction(observer) or inspect.iscoroutinefunction(
-            getattr(observer, "__call__", None)  # noqa: B004 - an object whose __call__ is async
-        )
+
+class _Thread(threading.Thread):
+    """Tells one observer. A daemon, so that an observer that hangs cannot keep the process alive."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(name="triarb-observer", daemon=True)
+        self.observer = observer
+        self._events: queue.Queue[EngineEvent | None] = queue.Queue(CAPACITY)
+        self._warned: set[type[BaseException]] = set()
+
+    def put(self, event: EngineEvent | None) -> int:
+        """Queue `event`, or the end; returns how many older ones that cost."""
+        lost = 0
         while True:
-            event = await queue.get()
             try:
-                answer: Any = (
-                    observer(event) if is_async else await asyncio.to_thread(observer, event)
-                )
-                if inspect.isawaitable(answer):
-                    await answer
-            except Exception as error:  # noqa: BLE001 - whatever an observer does must not reach trading
-                self._warn(observer, error)
-            finally:
-                queue.task_done()
+                self._events.put_nowait(event)
+            except queue.Full:
+                try:
+                    self._events.get_nowait()
+                except queue.Empty:
+                    continue
+                lost += 1
+            else:
+                return lost
 
-    def _warn(self, observer: Observer, error: Exception) -> None:
-        key = (id(observer), type(error))
-        if key not in self._warned:
-            self._warned.add(key)
-            _log.warning("observer %r raised %s: %s", observer, type(error).__name__, error)
+    def run(self) -> None:
+        """Tell what is queued until the end comes."""
+        with asyncio.Runner() as runner:
+            while (event := self._events.get()) is not None:
+                try:
+                    answer = self.observer(event)
+                    if inspect.isawaitable(answer):
+                        runner.run(_wait_for(answer))
+                except BaseException as error:  # noqa: BLE001 - whatever it does must not reach trading
+                    self._warn(error)
+
+    def _warn(self, error: BaseException) -> None:
+        if type(error) not in self._warned:
+            self._warned.add(type(error))
+            kind = type(error).__name__
+            _log.warning("observer %r raised %s: %s", self.observer, kind, error)
+
+
+async def _wait_for(answer: Awaitable[None]) -> None:
+    await answer

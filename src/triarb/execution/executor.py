@@ -8,8 +8,9 @@ from typing import Final, Protocol
 import attrs
 
 from triarb.clock import Clock
-from triarb.exceptions import GatewayError, TradingRefused
+from triarb.exceptions import TradingRefused
 from triarb.execution.ids import client_id
+from triarb.execution.proof import contradiction
 from triarb.execution.steps import Finish, next_step
 from triarb.gateways.gateway import Trading
 from triarb.ledger import Ledger
@@ -23,6 +24,7 @@ from triarb.model import (
     Intended,
     LegDone,
     LegResult,
+    Market,
     NotFound,
     Order,
     OrderState,
@@ -121,7 +123,7 @@ class SequentialExecutor(Executor):
             except TradingRefused as error:
                 refusal = error
                 submission = Submission(SubmissionStatus.REJECTED, reason=str(error))
-            state = await _prove(order, submission, context)
+            state = await _prove(order, leg.market, submission, context)
             fills = state.fills if state is not None else ()
             for fill in fills:
                 await context.ledger.append(Filled(context.clock.now_ns(), context.number, fill))
@@ -148,39 +150,57 @@ class SequentialExecutor(Executor):
 
 async def _submit(order: Order, context: ExecutionContext) -> Submission:
     try:
-        return await context.gateway.submit(order)
+        answer: object = await context.gateway.submit(order)
     except TradingRefused:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a gateway raises proves nothing about the order
         return Submission(
             SubmissionStatus.UNKNOWN, reason=f"the gateway raised {type(error).__name__}"
         )
+    if isinstance(answer, Submission) and isinstance(answer.status, SubmissionStatus):
+        return answer
+    return Submission(
+        SubmissionStatus.UNKNOWN, reason=f"the gateway answered a {type(answer).__name__}"
+    )
 
 
 async def _prove(
-    order: Order, submission: Submission, context: ExecutionContext
+    order: Order, market: Market, submission: Submission, context: ExecutionContext
 ) -> OrderState | None:
     """The final state of `order` with all its fills; None where it was rejected, or is not proven."""
     await _answered(context, order, submission.status, submission.reason)
     if submission.status is SubmissionStatus.REJECTED:
         return None
-    state = submission.state
+    state = None
+    if submission.state is not None:
+        state = await _believed(submission.state, order, market, context)
     for attempt in range(LOOK_UPS + 1):
         if state is not None and state.is_complete:
             return state
         if attempt:
             await context.clock.sleep(LOOK_UP_SECONDS)
+        cancels = attempt == LOOK_UPS and state is not None and not state.is_final
+        ask = context.gateway.cancel if cancels else context.gateway.look_up
         try:
-            if attempt == LOOK_UPS and state is not None and not state.is_final:
-                answer = await context.gateway.cancel(order.client_id, order.symbol)
-            else:
-                answer = await context.gateway.look_up(order.client_id, order.symbol)
-        except GatewayError as error:
+            answer = await ask(order.client_id, order.symbol)
+        except Exception as error:  # noqa: BLE001 - nor does whatever a look-up raises
             await _answered(context, order, SubmissionStatus.UNKNOWN, str(error))
             continue
         # "Not found" proves nothing: the order may still arrive, or the read may lag.
-        state = state if isinstance(answer, NotFound) else answer
+        if not isinstance(answer, NotFound):
+            state = await _believed(answer, order, market, context)
     return state if state is not None and state.is_complete else None
+
+
+async def _believed(
+    state: OrderState, order: Order, market: Market, context: ExecutionContext
+) -> OrderState | None:
+    """`state` where nothing stands against it; else None, with the contradiction in the journal."""
+    against = contradiction(state, order, market)
+    if against is None:
+        return state
+    await _answered(context, order, SubmissionStatus.UNKNOWN, against)
+    return None
 
 
 async def _answered(

@@ -50,7 +50,10 @@ class MarketData(Protocol):
 
     @abstractmethod
     def quotes(self) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
-        """Batches of what changed, for as long as there is anything to come; the first holds every market."""
+        """Batches of what changed, for as long as there is anything to come; the first holds every market.
+
+        A later one may be empty: a word that nothing changed.
+        """
         ...
 
     @abstractmethod

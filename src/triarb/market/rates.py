@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
@@ -154,7 +155,12 @@ class RateTable:
 
     def view(self) -> RateView:
         """All usable markets as they stand now, frozen."""
-        return RateView(self._markets, dict(self._quotes), self._fees, self._by_asset)
+        return RateView(
+            MappingProxyType(self._markets),
+            MappingProxyType(dict(self._quotes)),
+            MappingProxyType(self._fees),
+            MappingProxyType(self._by_asset),
+        )
 
     @property
     def usable(self) -> Sequence[str]:

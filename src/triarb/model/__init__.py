@@ -21,6 +21,7 @@ from triarb.model.account import (
     RunEnded as RunEnded,
 )
 from triarb.model.cycle import (
+    DEFAULT_GAP_BPS as DEFAULT_GAP_BPS,
     Approved as Approved,
     Cycle as Cycle,
     Leg as Leg,

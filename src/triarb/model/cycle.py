@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -157,6 +157,10 @@ class Opportunity:
         return max(received) - min(received)
 
 
+DEFAULT_GAP_BPS: Final = Decimal(100)
+"""How much worse than quoted a stranded asset is assumed to be turned back, unless a policy says otherwise."""
+
+
 @attrs.frozen
 class Approved:
     """An opportunity and the bounds that a risk policy lets it have.
@@ -165,12 +169,14 @@ class Approved:
         max_amount: the most that leg 1 may spend, in the start asset; None is no bound.
         max_loss: the most that may be lost if it is stranded, in the start asset; None is no bound.
         min_edge_bps: the least edge, at the margin.
+        gap_bps: the least adverse move that a stranded loss must assume, whoever sizes.
     """
 
     opportunity: Opportunity
     max_amount: Decimal | None = None
     max_loss: Decimal | None = None
     min_edge_bps: Decimal = Decimal(0)
+    gap_bps: Decimal = DEFAULT_GAP_BPS
 
 
 @attrs.frozen

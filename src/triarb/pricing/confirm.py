@@ -1,6 +1,7 @@
 """From a nomination to an opportunity: the same cycle on fresh books, with fees, steps and minimums."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import attrs
 
@@ -55,7 +56,7 @@ def confirm(
     if isinstance(size, Refused):
         return size
     taken = {leg.market.symbol: books[leg.market.symbol] for leg in now.legs}
-    return Opportunity(now, cycle, taken, rates, now_ns)
+    return Opportunity(now, cycle, MappingProxyType(taken), rates, now_ns)
 
 
 def _check_path(cycle: Cycle) -> None:

@@ -4,16 +4,21 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Final
 
 import attrs
 
-from triarb.model import Opportunity, Plan, PlannedLeg, RateView, Side, TimeInForce, gross_rate
+from triarb.model import (
+    DEFAULT_GAP_BPS,
+    Opportunity,
+    Plan,
+    PlannedLeg,
+    RateView,
+    Side,
+    TimeInForce,
+    gross_rate,
+)
 from triarb.money import BPS, ONE, ZERO, arithmetic, to_decimal
 from triarb.pricing.legs import allowed, least_amount, step_of, unit_given, unit_received
-
-DEFAULT_GAP_BPS: Final = Decimal(100)
-"""How much worse than quoted a stranded asset is assumed to be turned back."""
 
 
 def make_plan(

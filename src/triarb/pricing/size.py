@@ -224,7 +224,7 @@ class _Lattice:
         )
 
     def best(self) -> list[int] | None:
-        """The steps of every leg at the size of most profit, of equals the largest; None where none profits."""
+        """The steps of every leg at the size of most profit, of equals the one that spends least; None where none profits."""
         before = [(*self.pays[i], self.least[i]) for i in range(self.pivot - 1, -1, -1)]
         after = [(*self.pays[i - 1], self.most[i]) for i in range(self.pivot + 1, len(self.most))]
         best, best_profit, low = 0, 0, self.low
@@ -239,9 +239,9 @@ class _Lattice:
                 possible = last * paid // paying
                 last = min(most, possible)
             profit = last * self.value_out - first * self.value_in
-            if profit > best_profit:
+            if profit >= best_profit > 0 or profit > 0 == best_profit:
                 best, best_profit = count, profit
-                low = max(low, profit // self.slope + 1)
+                low = max(low, -(-profit // self.slope))
         return self.through(best) if best else None
 
     def through(self, count: int) -> list[int]:

@@ -13,10 +13,10 @@ from typing import Final
 
 import attrs
 
-from triarb.model import Cycle, Opportunity, OrderBook, Refused, gross_rate
+from triarb.model import DEFAULT_GAP_BPS, Cycle, Opportunity, OrderBook, Refused, gross_rate
 from triarb.money import BPS, ZERO, arithmetic, plain, to_decimal
 from triarb.pricing.ladder import Ladder, Rung, digits_of, rungs
-from triarb.pricing.plan import DEFAULT_GAP_BPS, unwind_ratio
+from triarb.pricing.plan import unwind_ratio
 
 _ROUNDED: Final = Fraction(1, 10**18)
 """What a stranded loss may be rounded by (`triarb.pricing.plan.stranded_losses`)."""

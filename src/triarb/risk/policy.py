@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from triarb.exceptions import PolicyViolation
-from triarb.model import Approved, Opportunity, Portfolio, Refused
+from triarb.model import DEFAULT_GAP_BPS, Approved, Opportunity, Portfolio, Refused
 
 
 class RiskPolicy(Protocol):
@@ -71,6 +71,7 @@ class AllOf(RiskPolicy):
             _least(a.max_amount for a in approvals),
             _least(a.max_loss for a in approvals),
             max((a.min_edge_bps for a in approvals), default=Decimal(0)),
+            max((a.gap_bps for a in approvals), default=DEFAULT_GAP_BPS),
         )
 
 

@@ -34,6 +34,8 @@ async def poll(
 ) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
     """First every symbol, then what differs from the last answer; a symbol that is missing from it is Withdrawn.
 
+    A batch an answer, empty where nothing differs.
+
     Raises:
         GatewayError: the failure of the last of `ATTEMPTS` questions in a row; being asked to slow down at once.
     """
@@ -49,8 +51,7 @@ async def poll(
             if symbol not in shown or _prices(change) != _prices(shown[symbol]):
                 batch.append(change)
                 shown[symbol] = change
-        if batch:
-            yield batch
+        yield batch  # also an empty one: whoever listens looks at the clock and at what stands still
         await clock.sleep(seconds)
 
 

@@ -1,0 +1,49 @@
+"""Whether what a gateway says of an order can be true: only then is it counted."""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from triarb.model import Fill, Market, Order, OrderState, OrderStatus, Side
+
+
+def contradiction(state: object, order: Order, market: Market) -> str | None:
+    """What in `state` cannot be true of `order`; None where nothing stands against it."""
+    if not isinstance(state, OrderState):
+        return f"the gateway answered a {type(state).__name__}"
+    if (state.client_id, state.symbol) != (order.client_id, order.symbol):
+        return f"it is the state of {state.client_id} on {state.symbol}"
+    if state.amount != order.amount:
+        return f"its amount is {state.amount}, not {order.amount}"
+    if not _is_exact(state.filled) or not 0 <= state.filled <= order.amount:
+        return f"{state.filled} of {order.amount} are said to be filled"
+    if state.status is OrderStatus.FILLED and not state.filled:
+        return "it is said to be filled, with nothing"
+    try:
+        return next(_false_fills(state.fills, order, market), None)
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        return f"its fills make no sense ({type(error).__name__})"
+
+
+def _false_fills(fills: Iterable[Fill], order: Order, market: Market) -> Iterator[str]:
+    seen = set()
+    for fill in fills:
+        name = f"fill {fill.trade_id}"
+        if fill.trade_id in seen:
+            yield f"{name} is there twice"
+        seen.add(fill.trade_id)
+        told = (fill.client_id, fill.symbol, fill.side, fill.base, fill.quote)
+        if told != (order.client_id, order.symbol, order.side, market.base, market.quote):
+            yield f"{name} is of another order"
+        if not all(map(_is_exact, (fill.amount, fill.price, *fill.fees.values()))):
+            yield f"{name} has a number that is no Decimal"
+        if fill.amount <= 0 or fill.price <= 0:
+            yield f"{name} is {fill.amount} at {fill.price}"
+        worse = order.price is not None and (
+            fill.price > order.price if order.side is Side.BUY else fill.price < order.price
+        )
+        if worse:
+            yield f"{name} is at {fill.price}, beyond the limit of {order.price}"
+
+
+def _is_exact(number: object) -> bool:
+    return isinstance(number, Decimal) and number.is_finite()
