@@ -4,6 +4,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -57,25 +58,19 @@ def questions() -> Iterator[Question]:
         print(f"without the recorded exchange: there is no {RECORDED}", file=sys.stderr)  # noqa: T201
     for name, snapshot in exchanges:
         rates = RateTable(snapshot.markets, FeeSchedule.flat(0), snapshot.quotes)
-        networkx = NetworkxCycleFinder(max_legs=3)
         yield Question(
             f"{name}: 3 legs, all starts",
-            lambda rates=rates: BoundedCycleFinder(max_legs=3).find(rates),  # type: ignore[misc]
+            partial(BoundedCycleFinder(max_legs=3).find, rates),
             {
-                "networkx simple_cycles": lambda rates=rates, rival=networkx: rival.find(rates),  # type: ignore[misc]
-                "plain Python join": lambda rates=rates: triangles_by_join(rates),  # type: ignore[misc]
+                "networkx simple_cycles": partial(NetworkxCycleFinder(max_legs=3).find, rates),
+                "plain Python join": partial(triangles_by_join, rates),
             },
         )
         yield Question(
-            f"{name}: 5 legs, all starts",
-            lambda rates=rates: BoundedCycleFinder(max_legs=5).find(rates),  # type: ignore[misc]
-            {},
+            f"{name}: 5 legs, all starts", partial(BoundedCycleFinder(max_legs=5).find, rates), {}
         )
-        yield Question(
-            f"{name}: 5 legs, start USDT",
-            lambda rates=rates: BoundedCycleFinder(max_legs=5, start=["USDT"]).find(rates),  # type: ignore[misc]
-            {},
-        )
+        one_start = BoundedCycleFinder(max_legs=5, start=["USDT"])
+        yield Question(f"{name}: 5 legs, start USDT", partial(one_start.find, rates), {})
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -250,8 +250,15 @@ MEMBERS = st.lists(
         st.builds(No) | st.builds(MaxLegs, st.integers(2, 5)),
         st.builds(MaxDailyLoss, st.sampled_from(["3 USDT", "8 USDT"])),
     ),
+    min_size=1,
     max_size=4,
 )
+
+
+def test_all_of_nobody_is_refused() -> None:
+    """A composition without a member would approve everything, so that there is none."""
+    with pytest.raises(UsageError, match="no policy"):
+        AllOf()
 
 
 @given(MEMBERS, st.sampled_from(sorted(EXAMPLES)), st.sampled_from(["0", "2", "5"]))
@@ -263,7 +270,7 @@ def test_all_of_is_no_laxer_than_any_member(members, name: str, loss: str) -> No
     event("approved" if isinstance(answer, Approved) else "refused")
     assert isinstance(answer, Refused) == any(isinstance(one, Refused) for one in answers)
     assert not any(wider(one, answer) for one in answers)
-    for count in range(len(members)):
+    for count in range(1, len(members)):
         fewer = ask(AllOf(*members[:count]), opportunity, portfolio)
         assert not wider(fewer, answer)
     if isinstance(answer, Approved):
@@ -448,7 +455,6 @@ OWN = [
     MaxSkew(1000),
     Allowed(["USDT", "BTC", "ETH"]),
     Denied(["XRP"]),
-    AllOf(),
     AllOf(MinEdge(5), MaxDailyLoss("20 USDT")),
     lambda: AllOf(No()),
     No,

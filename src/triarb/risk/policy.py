@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
 
-from triarb.exceptions import PolicyViolation
+from triarb.exceptions import PolicyViolation, UsageError
 from triarb.model import DEFAULT_GAP_BPS, Approved, Opportunity, Portfolio, Refused
 
 
@@ -41,11 +41,16 @@ class AllOf(RiskPolicy):
     """Approves what every policy approves, within the intersection of their bounds; the first refusal is its own.
 
     One more policy can only tighten it.
+
+    Raises:
+        UsageError: there is no policy to approve anything.
     """
 
     __slots__ = ("policies",)
 
     def __init__(self, *policies: RiskPolicy) -> None:
+        if not policies:
+            raise UsageError("AllOf of no policy would approve everything", hint="name at least one")
         self.policies = policies
 
     def review(
