@@ -201,6 +201,16 @@ def test_the_largest_size_is_not_always_the_best() -> None:
     assert ([leg.amount for leg in answer.legs], answer.profit) == ([14, 14], 140)
 
 
+def test_of_sizes_that_earn_the_same_the_one_that_spends_least_is_taken() -> None:
+    """10 BTC at 100 sold at 120 earn 200; of 16 only 15 can be sold in steps of 5, for 200 too, with 600 more at stake."""
+    cycle, books = two_legs("16", "100", ("2", "5"))
+    dear = attrs.evolve(cycle.legs[1], price=Decimal(120))
+    books["BTC/USD"] = book_of(dear, "100")
+    answer = best_size(Cycle((cycle.legs[0], dear)), books)
+    assert isinstance(answer, Priced)
+    assert (answer.legs[0].amount, answer.profit) == (10, 200)
+
+
 @settings(max_examples=60)
 @given(
     st.integers(1, 60).map(lambda tenths: Decimal(tenths) / 10),
