@@ -50,7 +50,9 @@ class AllOf(RiskPolicy):
 
     def __init__(self, *policies: RiskPolicy) -> None:
         if not policies:
-            raise UsageError("AllOf of no policy would approve everything", hint="name at least one")
+            raise UsageError(
+                "AllOf of no policy would approve everything", hint="name at least one"
+            )
         self.policies = policies
 
     def review(
