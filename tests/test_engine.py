@@ -548,3 +548,22 @@ async def test_observers_that_never_return_or_raise_anything_hold_up_nothing(mon
     report, _, _ = await run(replay(quote(100)), observers=[hangs, exits, blocks])
     hold.set()
     assert report.outcomes == {Outcome.COMPLETED: 1}
+
+
+async def test_fees_are_asked_before_the_books_are_read():
+    """C10: the last thing that is waited for before a decision is the books, so that no question makes them old."""
+    gateway = replay(quote(100))
+    order_book, told = gateway.order_book, []
+
+    async def fees(symbols=None, /):
+        told.append("schedule" if symbols is None else "fees")
+        return FeeSchedule(otherwise=Fee(Decimal("0.001"), Provenance.SCHEDULE))
+
+    async def book(symbol, depth=20, /):
+        told.append("book")
+        return await order_book(symbol, depth)
+
+    gateway.fees, gateway.order_book = fees, book
+    await run(gateway)
+    asked = told[told.index("fees") :]
+    assert asked == ["fees", "book", "book", "book"]

@@ -82,7 +82,7 @@ class FixedSizer(Sizer):
         plan = _within(approved, priced, max(self.gap_bps, approved.gap_bps))
         if isinstance(plan, Refused):
             return plan
-        rooms = {"size.balance": _free(portfolio, start), "size.bound": approved.max_amount}
+        rooms = {"size.balance": portfolio.free(start), "size.bound": approved.max_amount}
         for code, room in rooms.items():
             if room is not None and plan.at_stake > room:
                 return Refused(
@@ -109,7 +109,7 @@ class TopOfBookSizer(Sizer):
     def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
         """The plan of most profit that keeps every bound."""
         start = approved.opportunity.cycle.start
-        free = _free(portfolio, start)
+        free = portfolio.free(start)
         if free <= 0:
             return Refused("size.balance", f"there is no free {start}", {"free": free})
         room = free if approved.max_amount is None else min(free, approved.max_amount)
@@ -165,7 +165,7 @@ class DepthSizer(Sizer):
         opportunity = approved.opportunity
         gap_bps = max(self.gap_bps, approved.gap_bps)
         bounds = Bounds(
-            _free(portfolio, opportunity.cycle.start),
+            portfolio.free(opportunity.cycle.start),
             approved.max_amount,
             approved.max_loss,
             approved.min_edge_bps,
@@ -175,11 +175,6 @@ class DepthSizer(Sizer):
         if isinstance(sized, Refused):
             return sized
         return make_plan(opportunity, sized.legs, gap_bps, gap=sized.gap, binding=sized.binding)
-
-
-def _free(portfolio: Portfolio, asset: str) -> Decimal:
-    with arithmetic():
-        return portfolio.free(asset)
 
 
 def _within(approved: Approved, priced: Priced, gap_bps: Decimal) -> Plan | Refused:

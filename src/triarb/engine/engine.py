@@ -295,13 +295,13 @@ class Engine:
 
     async def _confirm(self, cycle: Cycle) -> list[Opportunity] | Refused:
         """`cycle` on fresh books, from each of its start assets that confirms it; the first refusal if none does."""
-        books = await self._books(cycle)
-        if isinstance(books, Refused):
-            return books
         try:
             fees = await self._market.fees_of(leg.market.symbol for leg in cycle.legs)
         except GatewayError as error:
             return Refused("fees.unavailable", str(error), {"cycle": cycle.id})
+        books = await self._books(cycle)  # last: nothing else is waited for on fresh books
+        if isinstance(books, Refused):
+            return books
         view, now_ns = self._market.rates.view(), self.clock.now_ns()
         answers = [
             confirm(cycle.starting_from(asset), books, fees, view, now_ns)

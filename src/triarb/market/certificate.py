@@ -75,10 +75,9 @@ def verify(certificate: Certificate, rates: RateTable) -> str | None:
         for side in Side:
             given, received = market.given(side), market.received(side)
             rate = _net_rate(quote, side, fee)
-            if (
-                given,
-                received,
-            ) in certificate.held or rate <= 0:  # at a fee of 100 % nothing returns
+            if rate <= 0:  # at a fee of 100 % nothing returns
+                continue
+            if (given, received) in certificate.held:
                 continue
             for asset in (given, received):
                 if asset not in certificate.potentials:

@@ -174,4 +174,4 @@ class RateTable:
 
     def provenances(self) -> dict[str, int]:
         """How many usable markets have their fee from where."""
-        return dict(Counter(str(self._fees[symbol].provenance) for symbol in self._quotes))
+        return FeeSchedule(self._fees).provenances(self._quotes)

@@ -70,11 +70,8 @@ def watch(exchange: Any, guard: Guard | None) -> None:
         url: str, method: str = "GET", headers: dict[str, str] | None = None, body: Any = None
     ) -> Any:
         wire = _current.get() or Wire()
-        wire.status, wire.body, wire.is_text = (
-            None,
-            "",
-            False,
-        )  # an earlier answer says nothing of this request
+        # an earlier answer says nothing of this request
+        wire.status, wire.body, wire.is_text = None, "", False
         if method != "GET":
             if guard is not None:
                 guard(url, {**(headers or {}), **exchange.headers})
