@@ -17,7 +17,7 @@ from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.ids import check_epoch, new_epoch
 from triarb.finders import BoundedCycleFinder
 from triarb.finders.finder import CycleFinder
-from triarb.gateways.gateway import ExchangeGateway
+from triarb.gateways.gateway import Budgeted, ExchangeGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.model import (
     Confirmed,
@@ -191,6 +191,8 @@ class Engine:
             plan = self._blocked() or await self._decide(cycle)
             if isinstance(plan, Refused):
                 self._declined(cycle, plan)
+            elif (full := self._room(plan)) is not None:
+                self._declined(cycle, full)
             else:
                 return await self._execute(plan)
         return None
@@ -344,6 +346,11 @@ class Engine:
                 return plan
             refusals.append(plan)
         return refusals[0]
+
+    def _room(self, plan: Plan) -> Refused | None:
+        """Why the exchange might not take all legs and as many orders to turn them back; None if it would."""
+        orders = 2 * len(plan.legs)
+        return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
 
     async def _execute(self, plan: Plan) -> Execution:
         context = ExecutionContext(
