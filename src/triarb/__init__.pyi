@@ -9,11 +9,13 @@ from .engine import (
     Engine as Engine,
 )
 from .exceptions import (
+    ConfigError as ConfigError,
     GatewayError as GatewayError,
     GatewayUnavailable as GatewayUnavailable,
     LedgerError as LedgerError,
     MalformedAnswer as MalformedAnswer,
     PolicyViolation as PolicyViolation,
+    SecretError as SecretError,
     SourceError as SourceError,
     TradingRefused as TradingRefused,
     TriarbError as TriarbError,
@@ -111,6 +113,11 @@ from .model import (
 )
 from .money import (
     Money as Money,
+)
+from .operations import (
+    Parts as Parts,
+    Secret as Secret,
+    TradingConfig as TradingConfig,
 )
 from .pipeline import (
     decide as decide,

@@ -14,7 +14,7 @@ from triarb.gateways.ccxt.fees import account_fees, scheduled_fees
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
-from triarb.gateways.ccxt.orders import FINDS_BY_CLIENT_ID
+from triarb.gateways.ccxt.orders import check_look_up
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
@@ -142,12 +142,8 @@ class CcxtGateway(ExchangeGateway, Budgeted):
     def _check_trading(self) -> None:
         """Refuse what could never trade, before anything is opened."""
         self._new_trader()
-        if self._sandbox and self._exchange not in FINDS_BY_CLIENT_ID:
-            raise TradingRefused(
-                f"ccxt cannot find an order on {self._exchange} by the id that we gave it",
-                code="gateway.no_look_up",
-                hint="an order whose answer is lost could not be proven; use paper trading instead",
-            )
+        if self._sandbox:
+            check_look_up(self._exchange)
         if self._ready is not None and in_sandbox(self._ready) is not self._sandbox:
             raise UsageError(
                 f"the {self._exchange} instance and the credentials are not both of the sandbox",
