@@ -36,7 +36,7 @@ def show(*, config: Path | None = None, json: Flag = False) -> None:
     out = console()
     out.print(table(HEADINGS, rows(loaded)))
     if loaded.ignored:
-        lines.append(f"not triarb's: {', '.join(loaded.ignored)}")
+        lines.append(f"not read, though it looks like ours: {', '.join(loaded.ignored)}")
     for line in lines:
         out.print(printable(line), markup=False, highlight=False)
 

@@ -73,7 +73,7 @@ class TradingConfig:
         fee_bps: one fee for every market on paper; None is what the exchange publishes.
         latency_ms: how long an order takes to arrive on paper.
         origins: where each value comes from, by name.
-        ignored: the variables of `.env` that are not triarb's.
+        ignored: the variables of `.env` that look like triarb's, and are not.
     """
 
     exchange: str = "binanceus"

@@ -65,7 +65,7 @@ class Source:
         file: where it is one.
         given: by setting.
         problems: what is wrong with it, apart from values.
-        ignored: names that are not triarb's.
+        ignored: names that look like triarb's, and are not.
     """
 
     name: str
@@ -160,7 +160,7 @@ def dotenv_file(path: Path) -> Source:
         return source
     bindings = list(parse_stream(io.StringIO(text)))
     for binding in bindings:
-        if binding.error:  # its text may hold a key
+        if binding.error or (binding.key and binding.value is None):  # its text may hold a key
             why = f"line {binding.original.line} is not NAME=VALUE"
             source.wrong("config.unreadable", why, "close its quotes, or make it a # comment")
     _variables(source, ((binding.key, binding.value) for binding in bindings if binding.key))
@@ -205,11 +205,16 @@ def _variables(source: Source, variables: Iterable[tuple[str, str | None]]) -> N
 
 
 def _stranger(source: Source, name: str) -> None:
-    """A variable of another program, unless it looks like a limit that somebody misspelt."""
-    close = difflib.get_close_matches(name.upper(), GUIDE, n=1, cutoff=_CLOSE)
-    if close and not SETTINGS[GUIDE[close[0]]].is_secret:
-        hint = f"did you mean {close[0]}?"
-        source.wrong("config.unknown", UNKNOWN, hint, name)
+    """A variable of another program, unless it looks like a limit that somebody misspelt.
+
+    Of the others only those that look like ours are named: what stands in front of an = may be a key that slipped.
+    """
+    close = difflib.get_close_matches(name.upper(), GUIDE, n=1)
+    if not close:
+        return
+    alike = difflib.SequenceMatcher(None, name.upper(), close[0]).ratio()
+    if alike >= _CLOSE and not SETTINGS[GUIDE[close[0]]].is_secret:
+        source.wrong("config.unknown", UNKNOWN, f"did you mean {close[0]}?", name)
     else:
         source.ignored.append(name)
 
