@@ -192,8 +192,9 @@ def test_a_misspelt_asset_is_corrected(capsys, snapshot_file):
     assert "did you mean USDT?" in err
 
 
-def test_no_network_is_one_clear_line(capsys, monkeypatch):
+def test_no_network_is_one_clear_line(capsys, monkeypatch, tmp_path):
     """An exchange that cannot be reached exits 1 and names the exchange."""
+    monkeypatch.chdir(tmp_path)
     nobody = functools.partial(LoopbackSession, 1)  # no one listens on that port of this machine
     monkeypatch.setitem(CcxtGateway.__init__.__kwdefaults__, "session_factory", nobody)
     for command in (["scan", "binance"], ["paper", "binance"]):
@@ -204,8 +205,9 @@ def test_no_network_is_one_clear_line(capsys, monkeypatch):
 
 
 @pytest.fixture
-def binance(monkeypatch):
+def binance(monkeypatch, tmp_path):
     """What `binance` is in a test: a loopback exchange on a thread of its own."""
+    monkeypatch.chdir(tmp_path)  # no .env
     with in_background(planted_triangle()) as exchange:
         monkeypatch.setitem(
             CcxtGateway.__init__.__kwdefaults__, "session_factory", exchange.session_factory

@@ -1,6 +1,5 @@
 """TradingConfig: what is told where, which wins, how it is read, and everything that is wrong at once."""
 
-import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,10 +27,8 @@ MAX_DAILY_LOSS=50
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path, monkeypatch):
-    """A folder without files, and an environment without triarb's and the guide's variables."""
+    """A folder without files."""
     monkeypatch.chdir(tmp_path)
-    for name in [n for n in os.environ if n.startswith("TRIARB_") or n in GUIDE]:
-        monkeypatch.delenv(name)
 
 
 def load(toml=None, env=None, dotenv=None, **options):
@@ -214,7 +211,7 @@ def test_everything_that_is_wrong_is_told_at_once():
         load(
             'max_notionl = 5\nmax_legs = "3"\nmin_edge_bps = 0.005\n[foo]\nx = 1\n',
             {"TRIARB_MAX_AGE_SM": "5", "MAX_DAILY_LOSS": "-5", "HOME": "/"},
-            "MIN_PROFIT_THRESHOLD=0.5\nMAX_DAILY_LOS=4\nSANDBOX=flase\nOTHER=1\nthis is no line\n",
+            "MIN_PROFIT_THRESHOLD=0.5\nMAX_DAILY_LOS=4\nSANDBOX=maybe\nOTHER=1\nthis is no line\n",
             exchange="binanse",
             max_notional="1,000",
         )
@@ -236,7 +233,7 @@ def test_everything_that_is_wrong_is_told_at_once():
             "  .env, MIN_PROFIT_THRESHOLD=0.5: a fraction of 0.5 is 50 %, above 10 % "
             "(write 0.005 for 0.5 %; did you mean 0.005?)"
         ),
-        "  .env, SANDBOX=flase: it is neither true nor false (write true or false)",
+        "  .env, SANDBOX=maybe: it is neither true nor false (write true or false)",
         "  the command line, --max-notional=1,000: it is not a number (write 1000)",
         "  the command line, EXCHANGE=binanse: 'binanse' is not an exchange that ccxt "
         + lines[-1].partition(" ccxt ")[2],
