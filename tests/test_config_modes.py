@@ -1,15 +1,82 @@
-"""Configurations of any kind: none makes triarb trade on production, and what holds was told."""
+"""Where a configuration trades: on paper or in the exchange's own sandbox; none, of any kind, on production."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import attrs
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from triarb import TradingConfig
 from triarb.exceptions import ConfigError, SecretError, TradingRefused, UsageError
+from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.paper import PaperGateway
 from triarb.operations import Parts
+from triarb.operations.parts import choose_mode, why_paper
 from triarb.operations.settings import GUIDE, SETTINGS
+
+
+def load(toml=None, env=None):
+    """The configuration of these texts."""
+    if toml is not None:
+        Path("triarb.toml").write_text(toml)
+    return TradingConfig.load(environ=env or {})
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path_factory):
+    """A folder without files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("own"))
+        yield
+
+
+def test_keys_lead_to_the_exchanges_own_sandbox():
+    """With keys and an own sandbox it is that; else paper, and the reason is said."""
+    keys = {"API_KEY": "k1", "SECRET_KEY": "s1"}
+    parts = Parts.of(load(env={**keys, "EXCHANGE_NAME": "binance"}))
+    assert isinstance(parts.gateway, CcxtGateway)
+    assert parts.gateway.mode == "sandbox"
+    assert parts.ledger.name == "binance-sandbox-main.sqlite"
+    assert parts.notes == ("sandbox: keys are set",)
+    assert why_paper(load(env={**keys, "EXCHANGE_NAME": "binance"})) == ()
+    for env, why in (
+        (keys, "not known to be binanceus's own"),
+        ({**keys, "EXCHANGE_NAME": "kraken"}, "kraken has no sandbox"),
+        ({**keys, "EXCHANGE_NAME": "bybit"}, "cannot find an order on bybit"),
+        ({"API_KEY": "k1", "EXCHANGE_NAME": "binance"}, "only api_key is set"),
+        ({**keys, "EXCHANGE_NAME": "binance", "SANDBOX": "false"}, "sandbox is false"),
+    ):
+        parts = Parts.of(load(env=env))
+        assert parts.gateway.mode == "paper"
+        assert why in " ".join(parts.notes)
+        assert why in " ".join(why_paper(load(env=env)))
+
+
+def test_a_sandbox_that_is_asked_for_by_name_is_that_or_an_error():
+    """Without keys, or where the exchange has none of its own, it is refused, never replaced."""
+    with pytest.raises(UsageError, match="needs a key") as caught:
+        Parts.of(load(env={"EXCHANGE_NAME": "binance"}), "sandbox")
+    assert caught.value.code == "config.required"
+    with pytest.raises(TradingRefused) as refused:
+        Parts.of(load(env={"API_KEY": "k1", "SECRET_KEY": "s1"}), "sandbox")
+    assert refused.value.code == "gateway.foreign_sandbox"
+    keys = {"EXCHANGE_NAME": "okx", "API_KEY": "k1", "SECRET_KEY": "s1"}
+    with pytest.raises(UsageError, match="wants password"):
+        Parts.of(load(env=keys))
+    assert Parts.of(load(env={**keys, "PASSPHRASE": "p1"})).gateway.mode == "sandbox"
+
+
+def test_live_is_refused():
+    """`live = true` is answered with a refusal, and paper that is asked for by name is paper."""
+    config = load("live = true", {"API_KEY": "k1", "SECRET_KEY": "s1", "EXCHANGE_NAME": "binance"})
+    with pytest.raises(TradingRefused) as caught:
+        choose_mode(config)
+    assert caught.value.code == "gateway.production"
+    assert "production" in why_paper(config)[0]
+    assert Parts.of(config, "paper").gateway.mode == "paper"
+    assert Parts.of(config, "sandbox").gateway.mode == "sandbox"
+
 
 WORDS = st.sampled_from(
     ["true", "false", "1", "0", "yes", "live", "production", "binance", "binanceus", "okx", "USDT", "5", "0.005",
