@@ -1006,22 +1006,33 @@ def test_published_fees() -> None:
         FeeSide.RECEIVED,
     )
     assert fee.note == f"ccxt {ccxt.__version__}'s table"
-    for name in ("nowhere", "base", "bitget", "weex", "p2b"):
+    for name in ("nowhere", "base", "weex", "p2b"):
         assert published_taker_fee(name) is None
+
+
+def test_a_published_rate_that_ccxt_does_not_tell() -> None:
+    """Where ccxt's table has no rate and ours does, it is ours, with its day and its source."""
+    fee = published_taker_fee("bitget")
+    assert fee is not None
+    assert (fee.rate, fee.provenance) == (D("0.001"), Provenance.SCHEDULE)
+    assert "2026-11-22" in fee.note
+    assert "bitget.com" in fee.note
 
 
 @pytest.mark.parametrize(
     ("name", "side"),
     [
         ("okx", FeeSide.RECEIVED),
-        ("kucoin", FeeSide.RECEIVED),
+        ("kucoin", FeeSide.QUOTE),
+        ("mexc", FeeSide.QUOTE),
+        ("coinbase", FeeSide.QUOTE),
         ("kraken", FeeSide.GIVEN),
         ("upbit", FeeSide.QUOTE),
         ("bitstamp", FeeSide.QUOTE),
     ],
 )
 def test_whose_fee_asset_nobody_tells(name: str, side: FeeSide) -> None:
-    """Where ccxt does not say what a fee is charged in, ours is a guess, and says so."""
+    """Where ccxt does not say what a fee is charged in, it is what a document says, or ccxt's default, and marked."""
     fee = published_taker_fee(name)
     assert fee is not None
     assert fee.charged_in is side

@@ -9,6 +9,7 @@ from triarb.gateways.ccxt.instances import exchange_class
 from triarb.gateways.ccxt.line import NONSENSE, Line
 from triarb.gateways.ccxt.sandboxes import in_sandbox
 from triarb.market.unified import exact
+from triarb.market.venue_fees import UNTOLD, VENUE_FEES
 from triarb.model import Fee, FeeSide, Provenance
 from triarb.money import ZERO, arithmetic
 
@@ -17,27 +18,12 @@ MAX_QUESTIONS: Final = 50
 
 _FEE_SIDES = {"get": FeeSide.RECEIVED, "give": FeeSide.GIVEN, "quote": FeeSide.QUOTE}
 
-# Where ccxt leaves its `feeSide` unset. Of these, only the exchange's own fills are proof. okx, kucoin, mexc, bitget: taken from
-# what is received, by their help pages. kraken: AddOrder's oflags `fcib` (default when selling) and `fciq` (default when
-# buying) mean what is given; its other pages say received, and given asks for more funds. upbit: a bid's fee on top, in
-# quote; an ask's off its proceeds.
-_UNTOLD_SIDES = {
-    "okx": FeeSide.RECEIVED,
-    "myokx": FeeSide.RECEIVED,
-    "okxus": FeeSide.RECEIVED,
-    "kucoin": FeeSide.RECEIVED,
-    "mexc": FeeSide.RECEIVED,
-    "bitget": FeeSide.RECEIVED,
-    "kraken": FeeSide.GIVEN,
-    "upbit": FeeSide.QUOTE,
-}
-
 _COMMISSIONS = ("standardCommission", "specialCommission", "taxCommission")
 _BEYOND_REASON = Decimal("0.1")
 
 
 def published_taker_fee(exchange: str) -> Fee | None:
-    """What ccxt's table says that a new customer of `exchange` pays as a taker on spot; None where it does not say.
+    """What ccxt's table, or else ours, says that a new customer of `exchange` pays as a taker on spot; None where neither does.
 
     A rate of 10 % or more is a slip in that table (weex), and a list of tiers is no rate (p2b): neither is told.
     """
@@ -136,6 +122,10 @@ def _of_account(exchange: Any, symbol: str, rate: Decimal, note: str = "") -> Fe
 def _scheduled(exchange: str, taker: Any, fee_side: str | None, why: str = "") -> Fee | None:
     import ccxt.async_support as ccxt  # noqa: PLC0415 - slow to import
 
+    where = f"ccxt {ccxt.__version__}'s table"
+    venue = VENUE_FEES.get(exchange)
+    if taker is None and venue is not None:
+        taker, where = venue.taker, f"a rate of {venue.dated}"
     if taker is None or isinstance(taker, list | dict):
         return None
     try:
@@ -145,17 +135,14 @@ def _scheduled(exchange: str, taker: Any, fee_side: str | None, why: str = "") -
     if rate is None or abs(rate) >= _BEYOND_REASON:
         return None
     charged_in, unproven = _charged_in(exchange, fee_side)
-    notes = (f"ccxt {ccxt.__version__}'s table", unproven, why)
+    notes = (where, unproven, why)
     return Fee(rate, Provenance.SCHEDULE, charged_in, "; ".join(text for text in notes if text))
 
 
 def _charged_in(exchange: str, fee_side: str | None) -> tuple[FeeSide, str]:
-    """The asset that a fee is taken in, and a warning where nobody who knows has said so.
-
-    Where nothing is known it is the quote asset, as in ccxt's own `calculate_fee`.
-    """
+    """The asset that a fee is taken in, and where ccxt does not tell it, the mark of who does."""
     told = _FEE_SIDES.get(fee_side or "")
     if told is not None:
         return told, ""
-    side = _UNTOLD_SIDES.get(exchange, FeeSide.QUOTE)
-    return side, f"charged in the asset {side}: unverified"
+    venue = VENUE_FEES.get(exchange, UNTOLD)
+    return venue.charged_in, venue.note
