@@ -18,8 +18,6 @@ from triarb.model import (
     Outcome,
     Resumed,
     RunEnded,
-    Side,
-    gross_rate,
 )
 from triarb.money import ZERO, arithmetic, plain, to_decimal
 
@@ -108,7 +106,7 @@ class Report:
 
     @property
     def net(self) -> dict[str, Decimal]:
-        """The result by start asset, fees taken off, residues at nothing."""
+        """The result by start asset, fees taken off in whatever asset, residues at nothing."""
         return _sum((e.plan.start, e.result) for e in self.executions)
 
     @property
@@ -215,43 +213,20 @@ COUNTS = ("batches", "quotes", "nominated", "cycles", "confirmed", "approved", "
 
 
 def fee_cost(execution: Execution) -> Decimal:
-    """The fees of one execution in its start asset, by `_worth`.
-
-    A fee in an asset outside the cycle has no price here and counts nothing: `Report.fees` shows it.
-    """
-    return _valued(execution, execution.fees)
+    """The fees of one execution in its start asset, by `Execution.cost_of`."""
+    return execution.cost_of(execution.fees)
 
 
 def residue_worth(execution: Execution) -> Decimal:
-    """What one execution left in middle assets, in its start asset, by `_worth`: nobody has sold it yet."""
-    return _valued(execution, execution.residues)
+    """What one execution left in middle assets, in its start asset, by `Execution.worth`: nobody has sold it yet.
 
-
-def _valued(execution: Execution, amounts: Mapping[str, Decimal]) -> Decimal:
-    worth = _worth(execution)
-    return to_decimal(
-        sum((Fraction(n) * worth.get(asset, 0) for asset, n in amounts.items()), Fraction(0))
-    )
-
-
-def _worth(execution: Execution) -> dict[str, Fraction]:
-    """A unit of each asset of the cycle in the start asset, at the gross prices of the legs after it.
-
-    A leg that did not fill counts with its limit price.
+    What it took of others is in its result.
     """
-    worth = {execution.plan.start: Fraction(1)}
-    for number, leg in reversed(list(enumerate(execution.plan.legs))):
-        fills = execution.legs[number].fills if number < len(execution.legs) else ()
-        if fills:
-            with arithmetic():
-                notional = sum((fill.amount * fill.price for fill in fills), ZERO)
-                amount = sum((fill.amount for fill in fills), ZERO)
-            rate = Fraction(notional) / Fraction(amount)
-            rate = 1 / rate if leg.side is Side.BUY else rate
-        else:
-            rate = gross_rate(leg.side, leg.limit_price)
-        worth.setdefault(leg.given_asset, worth[leg.received_asset] * rate)
-    return worth
+    worth = execution.worth()
+    left = ((asset, amount) for asset, amount in execution.residues.items() if amount > 0)
+    return to_decimal(
+        sum((Fraction(amount) * worth.get(asset, 0) for asset, amount in left), Fraction(0))
+    )
 
 
 def _sum(items: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:

@@ -64,7 +64,7 @@ def received(leg: PlannedLeg, result: LegResult) -> Decimal:
 
 
 def _affordable(leg: PlannedLeg, budget: Decimal) -> Decimal:
-    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee.worst))
     step = step_of(leg.market)
     with arithmetic():
         amount = Decimal(Fraction(budget) / unit // Fraction(step)) * step

@@ -88,7 +88,9 @@ VENUE_FEES: Final[Mapping[str, VenueFees]] = MappingProxyType(
         "mexc": VenueFees(
             FeeSide.QUOTE,
             "blog.mexc.com/calculation-of-spot-trading-fees: 5010 USDT for 5000 USDT of BTC at 0.2 %",
-            token=VenueToken("MX", Decimal("0.8"), "mexc.com/learn/article/17827791512780: 20 % off"),
+            token=VenueToken(
+                "MX", Decimal("0.8"), "mexc.com/learn/article/17827791512780: 20 % off"
+            ),
         ),
         "bitget": VenueFees(
             FeeSide.RECEIVED,
