@@ -47,6 +47,7 @@ from triarb.market.unified import (
 from triarb.model import (
     Balance,
     FeeSide,
+    FeeToken,
     Level,
     Market,
     NotFound,
@@ -937,17 +938,58 @@ async def test_named_markets_have_the_accounts_fee(
     )
     assert fees.fee("BTC/USDT") is None
     part = {"maker": "0.1", "taker": "0.002", "buyer": "0.0001", "seller": "0.0003"}
-    body = {
-        "standardCommission": part,
-        "specialCommission": part,
-        "taxCommission": part,
-        "discount": {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"},
-    }
+    enabled = {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"}
     path = "/api/v3/account/commission"
-    exchange.fault_next("GET", path, "instead", body=json.dumps(body))
-    fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
-    assert fee is not None
-    assert (fee.rate, fee.note) == (D("0.0069"), "less where paid in BNB")
+    # The discount is off the standard commission only, and both ways to write it mean 25 % off.
+    told = {"0.25": "0.006325", "0.75": "0.006325", None: "0.0069", "0": "0.0069"}
+    for discount, paid in told.items():
+        body = {
+            "standardCommission": part,
+            "specialCommission": part,
+            "taxCommission": part,
+            "discount": enabled | {"discount": discount},
+        }
+        exchange.fault_next("GET", path, "instead", body=json.dumps(body))
+        fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
+        assert fee is not None
+        assert (fee.rate, fee.note) == (D("0.0069"), "less where paid in BNB")
+        assert fee.token == FeeToken("BNB", D(paid), D("0.0069"))
+    for off in ({"enabledForAccount": False}, {"enabledForSymbol": False}, {"discountAsset": None}):
+        body["discount"] = enabled | {"discount": "0.25"} | off
+        exchange.fault_next("GET", path, "instead", body=json.dumps(body))
+        fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
+        assert fee is not None
+        assert fee.token is None
+
+
+async def test_all_markets_are_nominated_as_if_the_token_paid(
+    exchange: LoopbackExchange, gateway: CcxtGateway
+) -> None:
+    """Asked for all, one market tells whether the account pays in a token; where it does not say, none is assumed."""
+    path = "/api/v3/account/commission"
+    part = {"maker": "0", "taker": "0.002", "buyer": "0", "seller": "0"}
+    nothing = dict.fromkeys(part, "0")
+    enabled = {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"}
+    for taker, discount, lowest in (("0.002", "0.25", "0.00075"), ("0", "0.25", "0.001")):
+        body = {
+            "standardCommission": part | {"taker": taker},
+            "specialCommission": nothing,
+            "taxCommission": nothing,
+            "discount": enabled | {"discount": discount},
+        }
+        exchange.fault_next("GET", path, "instead", body=json.dumps(body))
+        fee = (await gateway.fees()).fee("ETH/USDT")
+        assert fee is not None
+        assert (fee.provenance, fee.rate, fee.lowest.rate) == ("schedule", D("0.001"), D(lowest))
+    for answered in (answer(-1121), "{}", '{"standardCommission":{"taker":null}}'):
+        status = 400 if "code" in answered else 200
+        exchange.fault_next("GET", path, "instead", status=status, body=answered)
+        fee = (await gateway.fees()).fee("ETH/USDT")
+        assert fee is not None
+        assert fee.token is None
+    exchange.fault_next("GET", path, "instead", status=502)
+    with pytest.raises(GatewayUnavailable):
+        await gateway.fees()
 
 
 async def test_fees_that_the_account_does_not_tell(

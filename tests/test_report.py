@@ -18,7 +18,7 @@ from triarb.model import (
     RunEnded,
     Side,
 )
-from triarb.report import Report, fee_cost
+from triarb.report import Report
 from triarb.testing.execution import _plan
 from triarb.testing.market import planted_triangle
 
@@ -62,21 +62,21 @@ def test_fees_are_turned_at_the_prices_of_the_legs_after_them():
         + second.fees["ETH"] * Decimal("5.05")
         + last.fees["USDT"]
     )
-    assert abs(fee_cost(done) - expected) < Decimal("1e-15")
+    assert abs(done.fee_cost - expected) < Decimal("1e-15")
 
 
 def test_a_leg_that_did_not_fill_counts_with_its_limit():
     """The fee of a stranded asset is valued at what the plan wanted for it."""
     done = execution(1, Outcome.SHORT)
     expected = done.fees["BTC"] / Decimal("0.05") * Decimal("5.05")
-    assert abs(fee_cost(done) - expected) < Decimal("1e-15")
+    assert abs(done.fee_cost - expected) < Decimal("1e-15")
 
 
 def test_a_fee_outside_the_cycle_has_no_price_here():
     """A fee in a token that the cycle does not touch is listed in its own asset, and not guessed at."""
     done = attrs.evolve(execution(), fees={"BNB": Decimal(1)})
     report = Report.of([ExecutionEnded(1, done), run_ended()])
-    assert fee_cost(done) == 0
+    assert done.fee_cost == 0
     assert report.fees == {"BNB": Decimal(1)}
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -19,7 +18,7 @@ from triarb.model import (
     Resumed,
     RunEnded,
 )
-from triarb.money import ZERO, arithmetic, plain, to_decimal
+from triarb.money import ZERO, arithmetic, plain
 
 UNPROFITABLE = "cycle.unprofitable"
 
@@ -117,7 +116,7 @@ class Report:
     @property
     def fee_cost(self) -> dict[str, Decimal]:
         """The same fees in the start assets, each turned at the prices that the rest of its cycle traded at."""
-        return _sum((e.plan.start, fee_cost(e)) for e in self.executions)
+        return _sum((e.plan.start, e.fee_cost) for e in self.executions)
 
     @property
     def gross(self) -> dict[str, Decimal]:
@@ -137,8 +136,8 @@ class Report:
 
     @property
     def residue_worth(self) -> dict[str, Decimal]:
-        """The same in the start assets, at the prices that the rest of their cycles would have traded at."""
-        return _sum((e.plan.start, residue_worth(e)) for e in self.executions)
+        """What of them is left beyond what was taken of others, in the start assets, at the prices of their cycles."""
+        return _sum((e.plan.start, e.left) for e in self.executions)
 
     @property
     def missed(self) -> int:
@@ -210,23 +209,6 @@ class Report:
 
 
 COUNTS = ("batches", "quotes", "nominated", "cycles", "confirmed", "approved", "planned")
-
-
-def fee_cost(execution: Execution) -> Decimal:
-    """The fees of one execution in its start asset, by `Execution.cost_of`."""
-    return execution.cost_of(execution.fees)
-
-
-def residue_worth(execution: Execution) -> Decimal:
-    """What one execution left in middle assets, in its start asset, by `Execution.worth`: nobody has sold it yet.
-
-    What it took of others is in its result.
-    """
-    worth = execution.worth()
-    left = ((asset, amount) for asset, amount in execution.residues.items() if amount > 0)
-    return to_decimal(
-        sum((Fraction(amount) * worth.get(asset, 0) for asset, amount in left), Fraction(0))
-    )
 
 
 def _sum(items: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:

@@ -192,30 +192,52 @@ class Execution:
 
     @property
     def result(self) -> Decimal:
-        """What it brought or cost in the start asset, what it took of other assets included; what it left there at nothing."""
+        """What it brought or cost in the start asset, less `taken`; what it left in other assets beyond that at nothing."""
         with arithmetic():
             return self.changes.get(self.plan.start, ZERO) - self.taken
 
     @property
     def taken(self) -> Decimal:
-        """What it took of other assets, such as a fee token, in the start asset."""
-        return self.cost_of(
-            {asset: -change for asset, change in self.residues.items() if change < 0}
-        )
+        """What it took of other assets, such as a fee token, less what it left in others, in the start asset; never below 0.
 
-    def cost_of(self, amounts: Mapping[str, Decimal]) -> Decimal:
-        """`amounts` in the start asset, by `worth`, rounded up at 18 decimals.
-
-        An asset that has no worth here was charged as a fee: it counts as the full fee of the trades charged in it.
+        A fee that a token pays leaves whole what a leg brings: where the next leg cannot spend all of that, the rest of
+        it is not lost.
         """
+        took, left = self._others()
+        return Decimal(f"{-(-max(Fraction(0), took - left) * 10**18 // 1)}E-18")  # rounded up
+
+    @property
+    def left(self) -> Decimal:
+        """What it left in other assets beyond what it took of them, in the start asset: nobody has sold it yet."""
+        took, left = self._others()
+        return Decimal(f"{max(Fraction(0), left - took) * 10**18 // 1}E-18")  # rounded down
+
+    def _others(self) -> tuple[Fraction, Fraction]:
+        """What it took of assets beside the start asset, and what it left in them, in the start asset."""
+        if not self.residues:
+            return Fraction(0), Fraction(0)
+        worth = self.worth()
+        took = {asset: -change for asset, change in self.residues.items() if change < 0}
+        left = {asset: change for asset, change in self.residues.items() if change > 0}
+        brought = sum((Fraction(n) * worth.get(asset, 0) for asset, n in left.items()), Fraction(0))
+        return self._cost_of(took, worth), brought
+
+    @property
+    def fee_cost(self) -> Decimal:
+        """Its fees in the start asset, by `worth`, rounded up at 18 decimals.
+
+        An asset that has no worth here counts as the full fee of the trades that were charged in it.
+        """
+        return Decimal(f"{-(-self._cost_of(self.fees, self.worth()) * 10**18 // 1)}E-18")
+
+    def _cost_of(self, amounts: Mapping[str, Decimal], worth: Mapping[str, Fraction]) -> Fraction:
         total = Fraction(0)
-        worth = self.worth() if amounts else {}
         for asset, amount in amounts.items():
             if asset in worth:
                 total += Fraction(amount) * worth[asset]
             else:
                 total += self._full_fees(asset, worth)
-        return Decimal(f"{-(-total * 10**18 // 1)}E-18")
+        return total
 
     def _full_fees(self, asset: str, worth: Mapping[str, Fraction]) -> Fraction:
         """What the trades charged in `asset` would have paid without it, in the start asset."""
