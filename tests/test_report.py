@@ -80,6 +80,24 @@ def test_a_fee_outside_the_cycle_has_no_price_here():
     assert report.fees == {"BNB": Decimal(1)}
 
 
+def test_where_fees_are_known_from_is_told():
+    """Each leg carried out counts, and the line of what fees cost names the sources."""
+    report = Report.of([ExecutionEnded(1, execution()), run_ended()])
+    assert report.fees_from == {"file": 3}
+    assert dict(report.lines())["fees cost"].endswith("USDT, by file")
+    assert report.to_dict()["fees_from"] == {"file": 3}
+    assert set(report.to_dict()["fee_drift_bps"].values()) == {"0"}
+    assert "fees not as told" not in dict(report.lines())
+
+
+def test_fees_that_were_not_as_told_are_said():
+    """Each market of which more or less was charged than its plan said, with what it was charged in."""
+    report = Report.of([ExecutionEnded(1, execution(fee="0.0015")), run_ended()])
+    assert dict(report.lines())["fees not as told"] == (
+        "BTC/USDT +5.0000 bps in BTC, ETH/BTC +5.0000 bps in ETH, ETH/USDT +5.0000 bps in USDT"
+    )
+
+
 def test_gross_is_net_plus_what_fees_cost():
     """The three figures of a report add up by their definition."""
     report = Report.of([ExecutionEnded(1, execution()), run_ended()])

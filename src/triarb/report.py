@@ -8,10 +8,12 @@ from typing import Any
 import attrs
 
 from triarb.clock import NS_PER_SECOND, iso
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     Execution,
     ExecutionEnded,
     ExecutionStarted,
+    FeeCheck,
     Halted,
     LedgerEvent,
     Outcome,
@@ -119,6 +121,17 @@ class Report:
         return _sum((e.plan.start, e.fee_cost) for e in self.executions)
 
     @property
+    def fees_from(self) -> dict[str, int]:
+        """How many of the legs carried out had their fee known from where."""
+        legs = (leg for e in self.executions for leg in e.plan.legs[: len(e.legs)])
+        return dict(Counter(str(leg.fee.provenance) for leg in legs))
+
+    @property
+    def fee_checks(self) -> Mapping[str, FeeCheck]:
+        """By symbol, what fills were charged against what their plans counted on."""
+        return check_fees(self.executions)
+
+    @property
     def gross(self) -> dict[str, Decimal]:
         """What the result would have been without the fees: net plus `fee_cost`."""
         return _sum((*self.net.items(), *self.fee_cost.items()))
@@ -160,6 +173,8 @@ class Report:
             "outcomes": {str(outcome): n for outcome, n in self.outcomes.items()},
             "missed": self.missed,
             **{name: _texts(getattr(self, name)) for name in ("gross", "fee_cost", "net", "fees")},
+            "fees_from": self.fees_from,
+            "fee_drift_bps": {s: plain(check.drift_bps) for s, check in self.fee_checks.items()},
             "residues": _texts(self.residues),
             "residue_worth": _texts(self.residue_worth),
             "halted": self.halted,
@@ -183,7 +198,8 @@ class Report:
             ("traded", outcomes),
             ("missed by latency", str(self.missed)),
             ("gross", _money(self.gross)),
-            ("fees cost", _money(self.fee_cost)),
+            ("fees cost", _money(self.fee_cost) + self._from_in_words()),
+            *self._drift_in_words(),
             ("net", _money(self.net)),
             ("left in other assets", _money(self.residues)),
             *self._left_in_words(),
@@ -194,6 +210,19 @@ class Report:
     def _unproven(self) -> str:
         numbers = ", ".join(map(str, self.unfinished))
         return f"execution {numbers}: look at its orders at the exchange; nothing trades before"
+
+    def _from_in_words(self) -> str:
+        told = ", ".join(self.fees_from)
+        return f", by {told}" if told else ""
+
+    def _drift_in_words(self) -> list[tuple[str, str]]:
+        """Where fills were charged otherwise than their plans said; nothing where none were."""
+        found = [
+            f"{symbol} {check.drift_bps:+.4f} bps in {' and '.join(check.assets) or 'nothing'}"
+            for symbol, check in self.fee_checks.items()
+            if check.drift_bps or check.unexpected
+        ]
+        return [("fees not as told", ", ".join(found))] if found else []
 
     def _left_in_words(self) -> list[tuple[str, str]]:
         if not self.residues:

@@ -204,13 +204,17 @@ class Execution:
         it is not lost.
         """
         took, left = self._others()
-        return Decimal(f"{-(-max(Fraction(0), took - left) * 10**18 // 1)}E-18")  # rounded up
+        if took <= left:
+            return ZERO
+        return Decimal(f"{-(-(took - left) * 10**18 // 1)}E-18")  # rounded up
 
     @property
     def left(self) -> Decimal:
         """What it left in other assets beyond what it took of them, in the start asset: nobody has sold it yet."""
         took, left = self._others()
-        return Decimal(f"{max(Fraction(0), left - took) * 10**18 // 1}E-18")  # rounded down
+        if left <= took:
+            return ZERO
+        return Decimal(f"{(left - took) * 10**18 // 1}E-18")  # rounded down
 
     def _others(self) -> tuple[Fraction, Fraction]:
         """What it took of assets beside the start asset, and what it left in them, in the start asset."""
