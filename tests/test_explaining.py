@@ -392,7 +392,7 @@ def test_every_policy_says_its_word():
     )
     explanation = explain(confirmed(*triangle()), risk=risk)
     assert [word.policy for word in explanation.words] == [
-        "MinEdge", "MaxNotional", "Angry", "MaxLegs", "MinEdge", "MaxEdge", "MaxAge", "MaxSkew", "Denied",
+        "MinEdge", "MaxNotional", "Angry", "MaxLegs", "MinEdge", "MaxEdge", "MaxAge", "MaxSkew", "Denied", "MaxFeeDrift",
         "MaxNotional", "MaxDailyLoss", "Allowed",
     ]  # fmt: skip
     codes = [word.refused.code if word.refused else None for word in explanation.words]
