@@ -181,19 +181,19 @@ class DepthSizer(Sizer):
             approved.min_edge_bps,
             gap_bps,
         )
-        bound, plan = approved.max_loss, self._found(opportunity, bounds)
+        bound = approved.max_loss
         for _ in range(_SHRINKS):
-            if isinstance(plan, Refused) or bound is None or plan.max_loss <= bound:
-                return plan
-            # The search knows what a fee token costs, not what its running out would: it must look a little lower.
+            plan = self._found(opportunity, bounds)
             with arithmetic():
+                if isinstance(plan, Refused) or bound is None or plan.max_loss <= bound:
+                    return plan
+                # The search knows what a fee token costs, not what its running out would: it must look a little lower.
                 over = Fraction(bound) / Fraction(plan.max_loss) * Fraction(99, 100)
                 tighter = to_decimal(Fraction(bounds.max_loss or ZERO) * over)
             bounds = attrs.evolve(bounds, max_loss=tighter)
-            plan = self._found(opportunity, bounds)
         return Refused(
             "size.max_loss",
-            f"no size keeps the loss within {bound} {opportunity.cycle.start} if the fee token runs out",
+            f"no size was found that keeps the loss within {bound} {opportunity.cycle.start} if its fee token runs out",
             {"max_loss": bound},
         )
 
