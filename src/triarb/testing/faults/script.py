@@ -71,7 +71,7 @@ class FaultRule(Printed):
         allowed = _ONLY_FOR.get(type(self.fault), {self.on})
         if self.on not in allowed:
             raise UsageError(
-                f"{type(self.fault).__name__} cannot happen to {self.on!r}",
+                f"{type(self.fault).__name__} cannot happen to {str(self.on)!r}",
                 hint=f"it can to {', '.join(sorted(allowed))}",
             )
         if self.nth < 1 or (self.times is not None and self.times < 1):

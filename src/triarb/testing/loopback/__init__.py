@@ -30,7 +30,6 @@ names no session, by the default that it leaves alone::
 
 from triarb.testing.loopback.background import in_background as in_background
 from triarb.testing.loopback.exchange import (
-    FaultKind as FaultKind,
     LoopbackExchange as LoopbackExchange,
     Received as Received,
     loopback as loopback,
