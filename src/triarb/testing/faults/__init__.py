@@ -29,6 +29,7 @@ from triarb.testing.faults.kinds import (
     Skew as Skew,
     Truncate as Truncate,
 )
+from triarb.testing.faults.run import Request as Request
 from triarb.testing.faults.script import (
     Endpoint as Endpoint,
     FaultRule as FaultRule,

@@ -1,5 +1,6 @@
 """What can go wrong with a request to an exchange, as data."""
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -90,6 +91,13 @@ class Answer(Printed):
     body: str = ""
     retry_after: int | None = None
     acts: bool = False
+
+    @property
+    def text(self) -> str:
+        """The body that is answered."""
+        if self.code is None:
+            return self.body
+        return json.dumps({"code": self.code, "msg": self.message})
 
 
 @attrs.frozen(repr=False)

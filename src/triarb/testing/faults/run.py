@@ -19,13 +19,27 @@ F = TypeVar("F", bound=Fault)
 
 
 @attrs.frozen
-class Hits:
-    """The faults of one request."""
+class Request:
+    """A request that reached an exchange.
 
+    Attributes:
+        number: counts the requests in the order in which they arrived, from 1.
+        on: what it asks for.
+        client_id: of the order that it is about; empty if it is about none.
+        symbol: of the market that it is about; empty if it is about none or several.
+        time_ns: when it arrived, by the clock that the exchange was given; a skew does not show in it.
+        faults: what went wrong with it.
+    """
+
+    number: int
+    on: Endpoint
+    client_id: str
+    symbol: str
+    time_ns: int
     faults: tuple[Fault, ...] = ()
 
     def first(self, kind: type[F]) -> F | None:
-        """The first of that kind."""
+        """The first of its faults that is of that kind."""
         return next((fault for fault in self.faults if isinstance(fault, kind)), None)
 
 
@@ -47,6 +61,7 @@ class FaultRun:
         self._counts: list[int] = []
         self._ban = Ban(0)
         self._banned_until_ns = 0
+        self._arrived = 0
         self.skew_ns = 0
         self.add(script.rules)
 
@@ -66,7 +81,7 @@ class FaultRun:
         self._rules += new
         self._counts += [0] * len(new)
 
-    def arrive(self, on: Endpoint, client_id: str, symbol: str, now_ns: int) -> Hits:
+    def arrive(self, on: Endpoint, client_id: str, symbol: str, now_ns: int) -> Request:
         """Count a request, and change the exchange as its faults say.
 
         Args:
@@ -87,7 +102,8 @@ class FaultRun:
                     faults.append(rule.fault)
         for fault in faults:
             self._change(fault, client_id, symbol, now_ns)
-        return Hits(tuple(faults))
+        self._arrived += 1
+        return Request(self._arrived, on, client_id, symbol, now_ns, tuple(faults))
 
     def banned(self, now_ns: int) -> tuple[int, int] | None:
         """The HTTP status that every request is answered with now, and for how many seconds still; None if none is."""

@@ -25,15 +25,15 @@ from triarb.testing.faults import (
     DropAfter,
     DropBefore,
     Endpoint,
-    Fault,
     FaultRule,
     FaultScript,
     Hang,
     Lag,
     Late,
+    Request,
     Truncate,
 )
-from triarb.testing.faults.run import FaultRun, Hits
+from triarb.testing.faults.run import FaultRun
 from triarb.testing.loopback import replies
 from triarb.testing.loopback.api import SpotApi
 from triarb.testing.loopback.endpoints import ENDPOINTS, Served
@@ -48,30 +48,18 @@ NO_FAULTS = FaultScript()
 
 
 @attrs.frozen
-class Received:
-    """A request that reached the exchange.
+class Received(Request):
+    """A request that reached the exchange; it arrived when its head had been read, before its body.
 
     Attributes:
-        number: counts the requests in the order in which they arrived, from 1.
         params: of its query and its body, the signature left out.
         host: the host that it was meant for.
-        time_ns: when its head had been read, before its body, by the exchange's own clock without any skew.
-        on: what it asks for.
-        client_id: of the order that it is about; empty if it is about none.
-        symbol: of the market that it is about; empty if it is about none or several.
-        faults: what went wrong with it.
     """
 
-    number: int
-    method: str
-    path: str
-    params: Mapping[str, str]
-    host: str
-    time_ns: int
-    on: Endpoint
-    client_id: str
-    symbol: str
-    faults: tuple[Fault, ...] = ()
+    method: str = ""
+    path: str = ""
+    params: Mapping[str, str] = attrs.field(factory=dict)
+    host: str = ""
 
 
 Hook = Callable[[Received], None]
@@ -228,7 +216,7 @@ class LoopbackExchange:
         arrived_ns = self.clock.now_ns()
         query, body = request.raw_path.partition("?")[2], await request.text()
         served = ENDPOINTS.get((request.method, request.path))
-        received, hits = self._take_down(request, served, query + "&" + body, arrived_ns)
+        received = self._take_down(request, served, query + "&" + body, arrived_ns)
         try:
             for hook in self.on_arrival:
                 hook(received)
@@ -238,24 +226,24 @@ class LoopbackExchange:
         banned = self._run.banned(arrived_ns)
         if banned is not None:
             return replies.banned(*banned)
-        if hits.first(DropBefore):
+        if received.first(DropBefore):
             return replies.dropped(request)
-        instead, hang, late = hits.first(Answer), hits.first(Hang), hits.first(Late)
+        instead, hang, late = received.first(Answer), received.first(Hang), received.first(Late)
         if instead is not None and not instead.acts:
             return replies.instead(instead)
         if late is not None and not await self._let_pass(self.clock.sleep(late.seconds)):
             return replies.dropped(request)
         answer = (
-            None if hang and not hang.acts else self._answer(request, served, query, body, hits)
+            None if hang and not hang.acts else self._answer(request, served, query, body, received)
         )
         if hang is not None or answer is None:
             await self._closing.wait()
             return replies.dropped(request)
-        if hits.first(DropAfter):
+        if received.first(DropAfter):
             return replies.dropped(request)
         if instead is not None:
             return replies.instead(instead)
-        return await replies.half(request, answer) if hits.first(Truncate) else answer
+        return await replies.half(request, answer) if received.first(Truncate) else answer
 
     async def _let_pass(self, wait: Coroutine[Any, Any, None]) -> bool:
         """Wait, unless the exchange is left meanwhile; whether it was not."""
@@ -266,12 +254,12 @@ class LoopbackExchange:
         return not self._closing.is_set()
 
     def _answer(
-        self, request: web.Request, served: Served | None, query: str, body: str, hits: Hits
+        self, request: web.Request, served: Served | None, query: str, body: str, received: Received
     ) -> web.Response:
         if served is None:
             return replies.page(404, replies.NOT_FOUND)
         now_ns = self.clock.now_ns() + self._run.skew_ns
-        lag = hits.first(Lag)
+        lag = received.first(Lag)
         self._api.as_of_ns = None if lag is None else now_ns - round(lag.seconds * NS_PER_SECOND)
         try:
             params = parameters(query, body)
@@ -279,7 +267,7 @@ class LoopbackExchange:
                 key = request.headers.get("X-MBX-APIKEY", "")
                 check_signed(key, query + body, params, self.credentials, now_ns)
             return replies.answer(
-                200, replies.distorted(served.act(self._api, params, now_ns), hits)
+                200, replies.distorted(served.act(self._api, params, now_ns), received)
             )
         except ApiError as error:
             return replies.error(error.status, error.code, error.message)
@@ -288,25 +276,24 @@ class LoopbackExchange:
 
     def _take_down(
         self, request: web.Request, served: Served | None, sent: str, arrived_ns: int
-    ) -> tuple[Received, Hits]:
+    ) -> Received:
         params = {name: value for name, value in parse_qsl(sent) if name != "signature"}
         on = served.on if served else Endpoint.OTHER
-        client_id, symbol = self._api.about(params)
-        hits = self._run.arrive(on, client_id, symbol, arrived_ns)
+        arrived = self._run.arrive(on, *self._api.about(params), arrived_ns)
         received = Received(
-            len(self.requests) + 1,
+            arrived.number,
+            arrived.on,
+            arrived.client_id,
+            arrived.symbol,
+            arrived.time_ns,
+            arrived.faults,
             request.method,
             request.path,
             params,
             request.host,
-            arrived_ns,
-            on,
-            client_id,
-            symbol,
-            hits.faults,
         )
         self.requests.append(received)
-        return received, hits
+        return received
 
 
 @asynccontextmanager

@@ -5,8 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from triarb.testing.faults import Alter, Answer, Duplicate
-from triarb.testing.faults.run import Hits
+from triarb.testing.faults import Alter, Answer, Duplicate, Request
 
 NOT_FOUND = "<html><body><h2>404 Not found</h2></body></html>"
 
@@ -36,12 +35,9 @@ def banned(status: int, seconds: int) -> web.Response:
 
 def instead(fault: Answer) -> web.Response:
     """What a script answers."""
-    if fault.code is not None:
-        return error(fault.status, fault.code, fault.message, fault.retry_after)
-    response = page(fault.status, fault.body)
-    if fault.retry_after is not None:
-        response.headers["Retry-After"] = str(fault.retry_after)
-    return response
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    kind = "text/html" if fault.code is None else "application/json"
+    return web.Response(status=fault.status, text=fault.text, content_type=kind, headers=headers)
 
 
 def dropped(request: web.Request) -> web.Response:
@@ -63,14 +59,14 @@ async def half(request: web.Request, whole: web.Response) -> web.StreamResponse:
     return response
 
 
-def distorted(told: Any, hits: Hits) -> Any:
+def distorted(told: Any, request: Request) -> Any:
     """A good answer as the faults of its request change it."""
-    if hits.first(Duplicate):
+    if request.first(Duplicate):
         if isinstance(told, list):
             told = [*told[::-1], *told[::-1]]
         elif "fills" in told:
             told = told | {"fills": [*told["fills"][::-1], *told["fills"][::-1]]}
-    alter = hits.first(Alter)
+    alter = request.first(Alter)
     if alter is not None:
         rows = told if isinstance(told, list) else [told]
         rows = [row | alter.fields for row in rows]
