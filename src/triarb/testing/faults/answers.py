@@ -32,7 +32,7 @@ def unknown(why: str) -> Submission:
 def judged(fault: Answer) -> Submission:
     """What such an answer to an order proves."""
     wire = Wire(once=True, writes=1, status=fault.status, body=fault.text)
-    if proves_rejection("binance", GatewayError("", code=""), wire):
+    if proves_rejection("binance", ValueError(), wire):
         return Submission(SubmissionStatus.REJECTED, reason=_words(fault))
     return unknown(_words(fault))
 

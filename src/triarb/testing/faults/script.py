@@ -3,6 +3,7 @@
 import enum
 import json
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Self, get_args
 
@@ -68,11 +69,11 @@ class FaultRule(Printed):
     chance: float = 1.0
 
     def __attrs_post_init__(self) -> None:
-        allowed = _ONLY_FOR.get(type(self.fault), {self.on})
+        allowed = endpoints_of(self.fault)
         if self.on not in allowed:
             raise UsageError(
                 f"{type(self.fault).__name__} cannot happen to {str(self.on)!r}",
-                hint=f"it can to {', '.join(sorted(allowed))}",
+                hint=f"it can to {', '.join(allowed)}",
             )
         if self.nth < 1 or (self.times is not None and self.times < 1):
             raise UsageError(f"nth is {self.nth} and times {self.times}", hint="both count from 1")
@@ -82,6 +83,10 @@ class FaultRule(Printed):
     def covers(self, count: int) -> bool:
         """Whether it is about the `count`-th of its requests."""
         return self.nth <= count and (self.times is None or count < self.nth + self.times)
+
+
+def _rules(rules: Iterable[FaultRule]) -> tuple[FaultRule, ...]:
+    return tuple(rules)
 
 
 @attrs.frozen(repr=False)
@@ -104,7 +109,7 @@ class FaultScript(Printed):
         seed: decides the chances.
     """
 
-    rules: tuple[FaultRule, ...] = attrs.field(default=(), converter=tuple)
+    rules: tuple[FaultRule, ...] = attrs.field(default=(), converter=_rules)
     seed: int = 0
 
     def to_json(self) -> str:
@@ -125,6 +130,12 @@ class FaultScript(Printed):
         except (ValueError, AttributeError) as error:
             wrong = str(error)
         raise UsageError(f"this is no fault script: {wrong}", hint="FaultScript.to_json writes one")
+
+
+def endpoints_of(fault: Fault) -> tuple[Endpoint, ...]:
+    """The requests that can have such a fault."""
+    allowed = _ONLY_FOR.get(type(fault), set(Endpoint))
+    return tuple(on for on in Endpoint if on in allowed)
 
 
 def kind_of(fault: Fault | type[Fault]) -> str:

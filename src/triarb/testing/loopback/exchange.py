@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import attrs
 from aiohttp import web
 
-from triarb.clock import NS_PER_MS, NS_PER_SECOND, Clock, SystemClock
+from triarb.clock import NS_PER_SECOND, Clock, SystemClock
 from triarb.exceptions import UsageError
 from triarb.gateways.ccxt import Credentials
 from triarb.market.fees import FeeSchedule
@@ -36,6 +36,7 @@ from triarb.testing.faults import (
 from triarb.testing.faults.run import FaultRun
 from triarb.testing.loopback import replies
 from triarb.testing.loopback.api import SpotApi
+from triarb.testing.loopback.connecting import connect
 from triarb.testing.loopback.endpoints import ENDPOINTS, Served
 from triarb.testing.loopback.messages import ApiError
 from triarb.testing.loopback.session import LoopbackSession
@@ -154,28 +155,26 @@ class LoopbackExchange:
         """
         import ccxt.async_support as ccxt  # noqa: PLC0415 - slow to import
 
-        session = self.session_factory()
-        spot = {
-            "fetchMarkets": {"types": ["spot"]},
-            "fetchCurrencies": False,
-            "fetchMargins": False,
-        }
-        own = {
-            "apiKey": self.credentials.key,
-            "secret": self.credentials.secret,
-            "session": session,
-            "enableRateLimit": False,
-            "ssl_context": True,
-            "timeout_on_exit": 0,
-            "options": spot,
-        }
-        binance = ccxt.binance({**own, **settings})
-        binance.milliseconds = lambda: self.clock.now_ns() // NS_PER_MS
+        binance = ccxt.binance({"enableRateLimit": False, **settings})
+        self.connect(binance)
+        for name in ("apiKey", "secret"):
+            setattr(binance, name, settings.get(name, getattr(binance, name)))
         try:
             yield binance
         finally:
             await binance.close()
-            await session.close()
+
+    def connect(self, instance: Any) -> None:
+        """Lead a ccxt binance that a bot made, synchronous or asynchronous, to this exchange and its account.
+
+        Its keys are replaced, so that real ones go nowhere, only spot markets are loaded, and its time is this
+        exchange's. What it sends to any other host is refused. Connect an asynchronous one inside its event loop; its own
+        `close` then closes the connection.
+
+        Raises:
+            UsageError: it is another exchange, or this one is not entered.
+        """
+        connect(instance, self.port, self.credentials, self.clock, self.session_factory)
 
     def inject(self, *rules: FaultRule) -> None:
         """Let more go wrong from here on; the rules count their requests from here.

@@ -1,0 +1,1 @@
+"""Fault scripts: as data, in memory, and the same on the wire with real ccxt."""
