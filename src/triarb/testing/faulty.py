@@ -51,6 +51,8 @@ from triarb.testing.faults.answers import (
 )
 from triarb.testing.faults.run import FaultRun
 
+_SIGNED = {Endpoint.LOOK_UP, Endpoint.TRADES, Endpoint.BALANCES, Endpoint.FEES}
+_EXPIRED = Answer(400, -1021, "Timestamp for this request is outside of the recvWindow.")
 _EARLY_NS = NS_PER_SECOND
 """How far ahead of its own clock Binance takes a request."""
 
@@ -65,16 +67,13 @@ class FaultyGateway(ExchangeGateway, Restorable):
 
     Args:
         gateway: whose orders it are; enter this one instead of it.
-        faults: what goes wrong.
+        faults: what goes wrong; a fault about a market that there is none of is a UsageError when it is entered.
         timeout_ms: how long an answer is waited for.
         recv_window_ms: how long after it was sent the exchange may still take an order.
 
     Attributes:
         requests: all that was asked, the oldest first.
         on_arrival: called with each request before the exchange acts.
-
-    Raises:
-        UsageError: once it is open: a fault about a market that there is none of.
     """
 
     def __init__(
@@ -220,7 +219,7 @@ class FaultyGateway(ExchangeGateway, Restorable):
             return await self._in_vain()
         await self._be_late(request)
         if expired:
-            submission = judged(Answer(400, -1021, "outside of the recvWindow"))
+            submission = judged(_EXPIRED)
         else:
             submission = await self._gateway.submit(order)
         if hang is not None:
@@ -296,6 +295,8 @@ class FaultyGateway(ExchangeGateway, Restorable):
 
     async def _arrive(self, on: Endpoint, client_id: str = "", symbol: str = "") -> Request:
         """Let what was under way arrive first, then this request."""
+        if self._running is None:
+            await self._gateway.balances()  # which opens a gateway that was not entered
         for entry in sorted(self._under_way, key=lambda entry: entry[0]):
             due_ns, symbol_of, act = entry
             if due_ns <= self.clock.now_ns():
@@ -332,6 +333,8 @@ class FaultyGateway(ExchangeGateway, Restorable):
         if answer is not None:
             raise failure(answer, what)
         await self._be_late(request)
+        if request.on in _SIGNED and self._is_expired(request):
+            raise failure(_EXPIRED, what)
         if request.first(Truncate):
             raise _silence(what)
         if lag is None:

@@ -50,7 +50,7 @@ class FaultRule(Printed):
     Attributes:
         on: which requests it is about.
         fault: what goes wrong with them, such as ``DropAfter()``.
-        nth: from the how manieth of them on, counted from 1.
+        nth: from which of them on, counted from 1.
         times: for how many of them; None is for ever.
         client_id: only orders whose id is like that; ``*`` stands for anything, as in ``*l2a0`` for triarb's second legs.
         symbol: only the markets whose symbol is like that.

@@ -61,7 +61,8 @@ def connect(
     import ccxt  # noqa: PLC0415 - slow to import
     import ccxt.async_support  # noqa: PLC0415
 
-    if not isinstance(instance, ccxt.binance | ccxt.async_support.binance):
+    known = isinstance(instance, ccxt.binance | ccxt.async_support.binance)
+    if not known or instance.id != "binance":
         raise UsageError(
             f"{type(instance).__module__}.{type(instance).__name__} is no binance of ccxt",
             hint="the loopback exchange speaks Binance's protocol only",
