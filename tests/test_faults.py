@@ -19,7 +19,7 @@ from hypothesis import given, settings, strategies as st
 
 from triarb.clock import NS_PER_SECOND, ManualClock
 from triarb.engine import Engine
-from triarb.exceptions import GatewayError, TradingRefused, UsageError
+from triarb.exceptions import GatewayError, MalformedAnswer, TradingRefused, UsageError
 from triarb.gateways.paper import PaperGateway
 from triarb.gateways.replay import ReplayGateway
 from triarb.market.fees import FeeSchedule
@@ -28,7 +28,7 @@ from triarb.model import Balance, Market, Order, OrderBook, OrderState, Refused,
 from triarb.risk import RiskLimits
 from triarb.simulation import MatchingEngine
 from triarb.simulation.accounts import reserve
-from triarb.testing import planted_triangle, strategies as nouns
+from triarb.testing import check_gateway, planted_triangle, strategies as nouns
 from triarb.testing.faults import (
     Alter,
     Answer,
@@ -354,6 +354,27 @@ def test_the_past_is_told_as_it_was(data: st.DataObject, todo: list[Any]) -> Non
 
 
 # In memory
+
+
+async def test_without_faults_it_is_a_gateway_as_any() -> None:
+    """It keeps what every gateway must keep."""
+    snapshot = planted_triangle()
+
+    def make() -> FaultyGateway:
+        return faulty(FaultScript())
+
+    await check_gateway(make, snapshot.markets[0].symbol)
+
+
+async def test_faults_without_an_object_do_nothing() -> None:
+    """A change of "the request's market" leaves a request about none alone; altered balances make no sense."""
+    rules = [FaultRule("balances", Fees(5)), FaultRule("balances", Alter({"balances": ""}), nth=2)]
+    async with faulty(FaultScript(rules)) as gateway:
+        before = gateway.engine.fees
+        assert await gateway.balances()
+        assert gateway.engine.fees == before
+        with pytest.raises(MalformedAnswer):
+            await gateway.balances()
 
 
 async def test_an_engine_trades_through_faults_in_virtual_time() -> None:

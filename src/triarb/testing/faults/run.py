@@ -43,6 +43,24 @@ class Request:
         return next((fault for fault in self.faults if isinstance(fault, kind)), None)
 
 
+@attrs.define
+class _Counted:
+    """A rule, its place in the run, and how many requests it was about so far."""
+
+    rule: FaultRule
+    index: int
+    count: int = 0
+
+    def hits(self, seed: int) -> bool:
+        """Count a request that the rule is about; whether it goes wrong."""
+        self.count += 1
+        if not self.rule.covers(self.count):
+            return False
+        # by rule and request, so that neither other rules nor other requests change it
+        dice = random.Random(f"{seed}/{self.index}/{self.count}")  # noqa: S311
+        return self.rule.chance >= 1 or dice.random() < self.rule.chance
+
+
 class FaultRun:
     """A script and how far it has come, for one exchange.
 
@@ -57,8 +75,7 @@ class FaultRun:
     def __init__(self, script: FaultScript, engine: MatchingEngine) -> None:
         self._engine = engine
         self._seed = script.seed
-        self._rules: list[FaultRule] = []
-        self._counts: list[int] = []
+        self._rules: list[_Counted] = []
         self._ban = Ban(0)
         self._banned_until_ns = 0
         self._arrived = 0
@@ -78,8 +95,8 @@ class FaultRun:
                 raise UsageError(
                     f"a fault is about {symbol!r}", hint="it is no market of the exchange"
                 )
-        self._rules += new
-        self._counts += [0] * len(new)
+        for rule in new:  # one by one: another thread may be serving
+            self._rules.append(_Counted(rule, len(self._rules)))
 
     def arrive(self, on: Endpoint, client_id: str, symbol: str, now_ns: int) -> Request:
         """Count a request, and change the exchange as its faults say.
@@ -90,16 +107,14 @@ class FaultRun:
             symbol: of the market that it is about; empty if it is about none or several.
             now_ns: when it arrives.
         """
-        faults = []
-        for index, rule in enumerate(self._rules):
-            if (
-                rule.on in (on, Endpoint.ANY)
-                and fnmatchcase(client_id, rule.client_id)
-                and fnmatchcase(symbol, rule.symbol)
-            ):
-                self._counts[index] += 1
-                if rule.covers(self._counts[index]) and self._happens(index, rule.chance):
-                    faults.append(rule.fault)
+        faults = [
+            counted.rule.fault
+            for counted in tuple(self._rules)
+            if counted.rule.on in (on, Endpoint.ANY)
+            and fnmatchcase(client_id, counted.rule.client_id)
+            and fnmatchcase(symbol, counted.rule.symbol)
+            and counted.hits(self._seed)
+        ]
         for fault in faults:
             self._change(fault, client_id, symbol, now_ns)
         self._arrived += 1
@@ -110,11 +125,6 @@ class FaultRun:
         if now_ns >= self._banned_until_ns:
             return None
         return self._ban.status, -((now_ns - self._banned_until_ns) // NS_PER_SECOND)
-
-    def _happens(self, index: int, chance: float) -> bool:
-        # by rule and request, so that neither other rules nor other requests change it
-        dice = random.Random(f"{self._seed}/{index}/{self._counts[index]}")  # noqa: S311
-        return chance >= 1 or dice.random() < chance
 
     def _change(self, fault: Fault, client_id: str, symbol: str, now_ns: int) -> None:
         engine = self._engine
