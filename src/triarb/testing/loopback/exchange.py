@@ -270,8 +270,6 @@ class LoopbackExchange:
             )
         except ApiError as error:
             return replies.error(error.status, error.code, error.message)
-        finally:
-            self._api.as_of_ns = None
 
     def _take_down(
         self, request: web.Request, served: Served | None, sent: str, arrived_ns: int
