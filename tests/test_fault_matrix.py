@@ -3,7 +3,6 @@
 Law book: A1-A4, A6, A9, A11, A14, D1-D7; invariants I2 and I5.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -121,14 +120,18 @@ class World:
         self.behind.inject(FaultRule(on, fault, times=2 if again and dropped else 1))
 
     async def wait(self, seconds: float) -> None:
-        if isinstance(self.behind, LoopbackExchange):
-            await asyncio.sleep(seconds)
-        else:
-            await self.gateway.clock.sleep(seconds)
+        await self.gateway.clock.sleep(seconds)
+
+
+def is_told_to_wait(fault: Fault) -> bool:
+    """Whether a gateway keeps silent for a while after it, so that the wire is tested in virtual time too."""
+    return isinstance(fault, Ban) or (isinstance(fault, Answer) and fault.status in (418, 429))
 
 
 @asynccontextmanager
-async def in_memory(faults: FaultScript = NOTHING, **options: Any) -> AsyncIterator[World]:
+async def in_memory(
+    faults: FaultScript = NOTHING, *, virtual: bool = True, **options: Any
+) -> AsyncIterator[World]:
     """A paper account under a virtual clock."""
     paper = PaperGateway(Still(), balances=BALANCES, fees=FEES, latency_ms=0)
     async with FaultyGateway(paper, faults, timeout_ms=TIMEOUT_MS, **options) as gateway:
@@ -136,15 +139,21 @@ async def in_memory(faults: FaultScript = NOTHING, **options: Any) -> AsyncItera
 
 
 @asynccontextmanager
-async def on_the_wire(faults: FaultScript = NOTHING, **options: Any) -> AsyncIterator[World]:
-    """Real ccxt and the loopback exchange."""
-    async with LoopbackExchange([ETH], fees=FEES, balances=BALANCES, faults=faults) as exchange:
+async def on_the_wire(
+    faults: FaultScript = NOTHING, *, virtual: bool = False, **options: Any
+) -> AsyncIterator[World]:
+    """Real ccxt and the loopback exchange, in real time or, where nothing has to time out, in virtual time."""
+    clock = ManualClock(1_700_000_000 * NS_PER_SECOND) if virtual else None
+    async with LoopbackExchange(
+        [ETH], fees=FEES, balances=BALANCES, faults=faults, clock=clock
+    ) as exchange:
         exchange.set_book(BOOK)
         async with CcxtGateway(
             "binance",
             credentials=exchange.credentials,
             session_factory=exchange.session_factory,
             timeout_ms=TIMEOUT_MS,
+            clock=clock,
             **options,
         ) as gateway:
             yield World(gateway, exchange)
@@ -178,8 +187,8 @@ MATRIX: list[tuple[Fault, tuple[SubmissionStatus, bool], str, tuple[str, OrderSt
     (Hang(acts=False), (UNKNOWN, False), SILENCE, (STATE, OPEN)),
     (Truncate(), (UNKNOWN, True), SILENCE, (STATE, CANCELED)),
     (Late(0.01), (ACCEPTED, True), STATE, (STATE, CANCELED)),
-    (Ban(9), (REJECTED, False), "gateway.rate_limited", ("gateway.rate_limited", OPEN)),
-    (Ban(9, 418), (REJECTED, False), "gateway.rate_limited", ("gateway.rate_limited", OPEN)),
+    (Ban(9), (REJECTED, False), "gateway.rate_limited", (STATE, OPEN)),
+    (Ban(9, 418), (REJECTED, False), "gateway.rate_limited", (STATE, OPEN)),
     (Skew(5), (REJECTED, False), "gateway.clock", ("gateway.clock", OPEN)),
     (Skew(-5), (REJECTED, False), "gateway.clock", ("gateway.clock", OPEN)),
     (Skew(1), (ACCEPTED, True), STATE, (STATE, CANCELED)),
@@ -230,7 +239,7 @@ async def test_a_submit_says_what_is_proven(
     world_of: Any, fault: Fault, says: SubmissionStatus, *, there: bool
 ) -> None:
     """A1, A3, A4, A9, D1-D7, I2: rejected only by the whitelist, else UNKNOWN; one POST; a rejected order is not there."""
-    async with world_of() as world:
+    async with world_of(virtual=is_told_to_wait(fault)) as world:
         world.goes_wrong("submit", fault)
         answer = await world.gateway.submit(buy())
         assert (answer.status, is_there(world)) == (says, there)
@@ -254,11 +263,11 @@ async def come_to(question: Any) -> str:
 @pytest.mark.parametrize(("fault", "comes_to"), [(m[0], m[2]) for m in MATRIX], ids=repr)
 async def test_a_look_up_tells_or_raises(world_of: Any, fault: Fault, comes_to: str) -> None:
     """A2, D1-D7: silence and nonsense are errors and never "not found", and the next look-up has the order."""
-    async with world_of() as world:
+    async with world_of(virtual=is_told_to_wait(fault)) as world:
         assert (await world.gateway.submit(buy())).status is ACCEPTED
         world.goes_wrong("look_up", fault)
         assert await come_to(world.gateway.look_up("tri1", "ETH/USDT")) == comes_to
-        if not isinstance(fault, Ban | Skew):
+        if not isinstance(fault, Skew):
             state = await world.gateway.look_up("tri1", "ETH/USDT")
             assert isinstance(state, OrderState)
             assert state.is_complete
@@ -271,7 +280,7 @@ async def test_a_cancel_is_what_the_look_up_says(
     world_of: Any, fault: Fault, comes_to: str, then: OrderStatus
 ) -> None:
     """A6: whatever becomes of the cancel, what is answered is the order as it stands."""
-    async with world_of() as world:
+    async with world_of(virtual=is_told_to_wait(fault)) as world:
         resting = buy(price="1000", tif=TimeInForce.GTC)
         assert (await world.gateway.submit(resting)).status is ACCEPTED
         world.goes_wrong("cancel", fault)
@@ -452,15 +461,36 @@ async def test_trades_twice_and_in_another_order(world_of: Any) -> None:
 
 
 @both
-async def test_a_ban_ends(world_of: Any) -> None:
-    """D1, D2: during a ban nothing is answered, not even a question; then everything is."""
-    async with world_of() as world:
-        world.goes_wrong("submit", Ban(1, 418))
+async def test_a_ban_is_kept_to_and_ends(world_of: Any) -> None:
+    """D1, D2: during a ban nothing is sent: an order is rejected, a question waits; then all is answered."""
+    async with world_of(virtual=True) as world:
+        world.goes_wrong("submit", Ban(7, 418))
         assert (await world.gateway.submit(buy())).status is REJECTED
-        for question in (world.gateway.balances(), world.gateway.order_book("ETH/USDT")):
-            assert await come_to(question) == "gateway.rate_limited"
-        await world.wait(1.05)
-        assert (await world.gateway.submit(buy("tri2"))).status is ACCEPTED
+        asked, began_ns = len(world.behind.requests), world.gateway.clock.now_ns()
+        refused = await world.gateway.submit(buy("tri2"))
+        assert (refused.status, len(world.behind.requests)) == (REJECTED, asked)
+        assert world.gateway.room_for(1) is not None
+        assert await come_to(world.gateway.balances()) == STATE
+        assert world.gateway.clock.now_ns() - began_ns >= 7 * NS_PER_SECOND
+        assert world.gateway.room_for(1) is None
+        assert (await world.gateway.submit(buy("tri3"))).status is ACCEPTED
+        assert world.behind.posts() == {"tri1": 1, "tri3": 1}
+
+
+@both
+async def test_a_long_ban_is_an_error_at_once(world_of: Any) -> None:
+    """D2: nobody waits for days, and nothing is sent, not even a cancel."""
+    async with world_of(virtual=True) as world:
+        world.goes_wrong("submit", Ban(86_400, 418))
+        assert (await world.gateway.submit(buy())).status is REJECTED
+        asked = len(world.behind.requests)
+        for question in (
+            world.gateway.balances(),
+            world.gateway.look_up("tri1", "ETH/USDT"),
+            world.gateway.cancel("tri1", "ETH/USDT"),
+        ):
+            assert await come_to(question) == "gateway.banned"
+        assert len(world.behind.requests) == asked
 
 
 @both
@@ -487,7 +517,7 @@ async def test_other_reads_go_wrong_too(
     world_of: Any, on: str, ask: Any, fault: Fault, code: str
 ) -> None:
     """C10: balances and books that are not told are errors, and the next question is answered."""
-    async with world_of() as world:
+    async with world_of(virtual=is_told_to_wait(fault)) as world:
         world.goes_wrong(on, fault)
         assert await come_to(ask(world.gateway)) == code
         assert await come_to(ask(world.gateway)) == STATE

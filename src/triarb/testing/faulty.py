@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Self
 
 import attrs
 
 from triarb.clock import NS_PER_MS, NS_PER_SECOND, Clock
 from triarb.exceptions import GatewayError, GatewayUnavailable, MalformedAnswer
-from triarb.gateways.gateway import DEFAULT_DEPTH, ExchangeGateway, Restorable
+from triarb.gateways.ccxt.limiter import Limiter
+from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway, Restorable
 from triarb.gateways.paper import PaperGateway
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
@@ -22,6 +23,7 @@ from triarb.model import (
     OrderBook,
     OrderState,
     Quote,
+    Refused,
     Submission,
     SubmissionStatus,
     Withdrawn,
@@ -44,9 +46,10 @@ from triarb.testing.faults import (
 )
 from triarb.testing.faults.answers import (
     altered_state,
-    altered_submission,
+    distorted,
     failure,
     judged,
+    silence,
     unknown,
 )
 from triarb.testing.faults.run import FaultRun
@@ -57,7 +60,7 @@ _EARLY_NS = NS_PER_SECOND
 """How far ahead of its own clock Binance takes a request."""
 
 
-class FaultyGateway(ExchangeGateway, Restorable):
+class FaultyGateway(ExchangeGateway, Restorable, Budgeted):
     """A paper or replay account with a fault script, in the clock of its source: no socket, no real time.
 
     Each fault comes to what `CcxtGateway` makes of it on the wire: a lost answer is UNKNOWN, with the order there or not; an order
@@ -89,6 +92,7 @@ class FaultyGateway(ExchangeGateway, Restorable):
         self._timeout_ms = timeout_ms
         self._recv_window_ms = recv_window_ms
         self._running: FaultRun | None = None
+        self._limiter: Limiter | None = None
         self._under_way: list[tuple[int, str, Callable[[int], object]]] = []
         self.requests: list[Request] = []
         self.on_arrival: list[Callable[[Request], None]] = []
@@ -201,13 +205,13 @@ class FaultyGateway(ExchangeGateway, Restorable):
 
     async def submit(self, order: Order, /) -> Submission:
         """Send `order`, and tell what is proven of it."""
-        request = await self._arrive(Endpoint.SUBMIT, order.client_id, order.symbol)
-        banned = self._run().banned(request.time_ns)
-        if banned is not None:
-            return judged(Answer(banned[0], -1003, "banned"))
+        try:
+            request = await self._arrive(Endpoint.SUBMIT, order.client_id, order.symbol)
+        except GatewayUnavailable as error:  # nothing was sent
+            return Submission(SubmissionStatus.REJECTED, reason=str(error))
         if request.first(DropBefore):
             return unknown("no answer (dropped)")
-        answer, hang = request.first(Answer), request.first(Hang)
+        answer, hang = self._answer_to(request), request.first(Hang)
         if answer is not None and not answer.acts:
             return judged(answer)
         if hang is not None and not hang.acts:
@@ -228,7 +232,11 @@ class FaultyGateway(ExchangeGateway, Restorable):
             return unknown("no answer (dropped)")
         if answer is not None:
             return judged(answer)
-        return _distorted(submission, request)
+        return distorted(submission, request)
+
+    def room_for(self, orders: int, /) -> Refused | None:
+        """Why `orders` more might not be let through now."""
+        return self._pace().room_for(orders)
 
     async def look_up(self, client_id: str, symbol: str, /) -> OrderState | NotFound:
         """What is told of the order, with its fills as far as they can be read.
@@ -263,11 +271,13 @@ class FaultyGateway(ExchangeGateway, Restorable):
         Raises:
             GatewayError: the answer to the look-up went wrong.
         """
-        request = await self._arrive(Endpoint.CANCEL, client_id, symbol)
-        answer, hang = request.first(Answer), request.first(Hang)
+        try:
+            request = await self._arrive(Endpoint.CANCEL, client_id, symbol)
+        except GatewayUnavailable:  # nothing was sent
+            return await self.look_up(client_id, symbol)
+        answer, hang = self._answer_to(request), request.first(Hang)
         lost = (
-            self._run().banned(request.time_ns) is not None
-            or request.first(DropBefore) is not None
+            request.first(DropBefore) is not None
             or (answer is not None and not answer.acts)
             or (hang is not None and not hang.acts)
             or self._is_expired(request)
@@ -297,6 +307,8 @@ class FaultyGateway(ExchangeGateway, Restorable):
         """Let what was under way arrive first, then this request."""
         if self._running is None:
             await self._gateway.balances()  # which opens a gateway that was not entered
+        writes = on in (Endpoint.SUBMIT, Endpoint.CANCEL)
+        await self._pace().admit(0, urgent=True, writes=writes)
         for entry in sorted(self._under_way, key=lambda entry: entry[0]):
             due_ns, symbol_of, act = entry
             if due_ns <= self.clock.now_ns():
@@ -321,30 +333,27 @@ class FaultyGateway(ExchangeGateway, Restorable):
         Raises:
             GatewayError: what came instead.
         """
-        banned = self._run().banned(request.time_ns)
-        if banned is not None:
-            raise failure(Answer(banned[0], -1003, "banned"), what)
-        answer, lag = request.first(Answer), request.first(Lag)
+        answer, lag = self._answer_to(request), request.first(Lag)
         if request.first(Hang) or self._is_too_late(request):
             await self._in_vain()
-            raise _silence(what)
+            raise silence(what)
         if request.first(DropBefore) or request.first(DropAfter):
-            raise _silence(what)
+            raise silence(what)
         if answer is not None:
             raise failure(answer, what)
         await self._be_late(request)
         if request.on in _SIGNED and self._is_expired(request):
             raise failure(_EXPIRED, what)
         if request.first(Truncate):
-            raise _silence(what)
+            raise silence(what)
         if lag is None:
             return None
         return self.clock.now_ns() - round(lag.seconds * NS_PER_SECOND)
 
     async def _fills(self, client_id: str, symbol: str) -> tuple[Fill, ...]:
         """The trades of an order, as far as they can be read."""
-        request = await self._arrive(Endpoint.TRADES, client_id, symbol)
         try:
+            request = await self._arrive(Endpoint.TRADES, client_id, symbol)
             as_of_ns = await self._read(request, f"the trades of {client_id}")
         except GatewayError:
             return ()
@@ -352,24 +361,36 @@ class FaultyGateway(ExchangeGateway, Restorable):
         fills = state.fills if isinstance(state, OrderState) else ()
         return fills[::-1] if request.first(Duplicate) else fills
 
+    def _answer_to(self, request: Request) -> Answer | None:
+        """What is answered instead; whoever is told to slow down keeps to it, as `CcxtGateway` does."""
+        banned = self._run().banned(request.time_ns)
+        answer = request.first(Answer)
+        if banned is not None:
+            answer = Answer(banned[0], -1003, "banned", retry_after=banned[1])
+        if answer is not None and not request.first(DropBefore):
+            wait = {} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)}
+            self._pace().heard(answer.status, wait)
+        return answer
+
+    def _pace(self) -> Limiter:
+        if self._limiter is None:
+            unlimited = SimpleNamespace(id="binance", rollingWindowSize=0, rateLimit=0)
+            self._limiter = Limiter(unlimited, self.clock)
+        return self._limiter
+
     def _send(self, request: Request, act: Callable[[int], object]) -> None:
-        late = request.first(Late)
-        late_ns = round(late.seconds * NS_PER_SECOND) if late else 0
-        self._under_way.append((request.time_ns + late_ns, request.symbol, act))
+        self._under_way.append((request.time_ns + _late_ns(request), request.symbol, act))
 
     def _is_too_late(self, request: Request) -> bool:
-        late = request.first(Late)
-        return late is not None and late.seconds * 1000 >= self._timeout_ms
+        return _late_ns(request) >= self._timeout_ms * NS_PER_MS
 
     def _is_expired(self, request: Request) -> bool:
-        late = request.first(Late)
-        age_ns = self._run().skew_ns + (round(late.seconds * NS_PER_SECOND) if late else 0)
+        age_ns = self._run().skew_ns + _late_ns(request)
         return age_ns > self._recv_window_ms * NS_PER_MS or age_ns <= -_EARLY_NS
 
     async def _be_late(self, request: Request) -> None:
-        late = request.first(Late)
-        if late is not None:
-            await self.clock.sleep(late.seconds)
+        if _late_ns(request):
+            await self.clock.sleep(_late_ns(request) / NS_PER_SECOND)
 
     async def _in_vain(self) -> Submission:
         """Wait for an answer that does not come."""
@@ -377,16 +398,6 @@ class FaultyGateway(ExchangeGateway, Restorable):
         return unknown(f"no answer within {self._timeout_ms} ms")
 
 
-def _silence(what: str) -> GatewayUnavailable:
-    return GatewayUnavailable(f"{what}: no answer", code="gateway.unavailable")
-
-
-def _distorted(submission: Submission, request: Request) -> Submission:
-    state, alter = submission.state, request.first(Alter)
-    if state is None or submission.status is not SubmissionStatus.ACCEPTED:
-        return submission
-    if request.first(Duplicate):
-        state = attrs.evolve(state, fills=state.fills[::-1])
-    if alter is not None:
-        return altered_submission(state, alter)
-    return attrs.evolve(submission, state=state)
+def _late_ns(request: Request) -> int:
+    late = request.first(Late)
+    return round(late.seconds * NS_PER_SECOND) if late else 0

@@ -9,7 +9,8 @@ from triarb.exceptions import GatewayError, GatewayUnavailable, MalformedAnswer
 from triarb.gateways.ccxt.orders import proves_rejection
 from triarb.gateways.ccxt.wire import Wire
 from triarb.model import OrderState, OrderStatus, Submission, SubmissionStatus
-from triarb.testing.faults.kinds import Alter, Answer
+from triarb.testing.faults.kinds import Alter, Answer, Duplicate
+from triarb.testing.faults.run import Request
 
 _STATUSES = {
     "NEW": OrderStatus.OPEN,
@@ -56,8 +57,26 @@ def failure(fault: Answer, what: str) -> GatewayError:
     return GatewayError(text, code="gateway.refused")
 
 
-def altered_submission(state: OrderState, alter: Alter) -> Submission:
-    """What the answer to an order proves that says something else of it."""
+def silence(what: str) -> GatewayUnavailable:
+    """What a question without an answer raises."""
+    return GatewayUnavailable(f"{what}: no answer", code="gateway.unavailable")
+
+
+def distorted(submission: Submission, request: Request) -> Submission:
+    """What an answer to an order proves that its faults have changed."""
+    state, alter = submission.state, request.first(Alter)
+    if state is None:
+        return submission
+    if request.first(Duplicate):
+        state = attrs.evolve(state, fills=state.fills[::-1])
+    return (
+        attrs.evolve(submission, state=state)
+        if alter is None
+        else _altered_submission(state, alter)
+    )
+
+
+def _altered_submission(state: OrderState, alter: Alter) -> Submission:
     other = sorted(alter.fields.keys() & (_WHOSE | _AS_SENT))
     if other:
         return unknown(f"it is about another {', '.join(other)}")
