@@ -40,11 +40,11 @@ from triarb.testing.faults import (
     FaultScript,
     Hang,
     Lag,
-    Late,
     Request,
     Truncate,
 )
 from triarb.testing.faults.answers import (
+    EXPIRED,
     altered_state,
     distorted,
     failure,
@@ -55,7 +55,6 @@ from triarb.testing.faults.answers import (
 from triarb.testing.faults.run import FaultRun
 
 _SIGNED = {Endpoint.LOOK_UP, Endpoint.TRADES, Endpoint.BALANCES, Endpoint.FEES}
-_EXPIRED = Answer(400, -1021, "Timestamp for this request is outside of the recvWindow.")
 _EARLY_NS = NS_PER_SECOND
 """How far ahead of its own clock Binance takes a request."""
 
@@ -223,7 +222,7 @@ class FaultyGateway(ExchangeGateway, Restorable, Budgeted):
             return await self._in_vain()
         await self._be_late(request)
         if expired:
-            submission = judged(_EXPIRED)
+            submission = judged(EXPIRED)
         else:
             submission = await self._gateway.submit(order)
         if hang is not None:
@@ -343,7 +342,7 @@ class FaultyGateway(ExchangeGateway, Restorable, Budgeted):
             raise failure(answer, what)
         await self._be_late(request)
         if request.on in _SIGNED and self._is_expired(request):
-            raise failure(_EXPIRED, what)
+            raise failure(EXPIRED, what)
         if request.first(Truncate):
             raise silence(what)
         if lag is None:
@@ -379,25 +378,20 @@ class FaultyGateway(ExchangeGateway, Restorable, Budgeted):
         return self._limiter
 
     def _send(self, request: Request, act: Callable[[int], object]) -> None:
-        self._under_way.append((request.time_ns + _late_ns(request), request.symbol, act))
+        self._under_way.append((request.time_ns + request.late_ns, request.symbol, act))
 
     def _is_too_late(self, request: Request) -> bool:
-        return _late_ns(request) >= self._timeout_ms * NS_PER_MS
+        return request.late_ns >= self._timeout_ms * NS_PER_MS
 
     def _is_expired(self, request: Request) -> bool:
-        age_ns = self._run().skew_ns + _late_ns(request)
+        age_ns = self._run().skew_ns + request.late_ns
         return age_ns > self._recv_window_ms * NS_PER_MS or age_ns <= -_EARLY_NS
 
     async def _be_late(self, request: Request) -> None:
-        if _late_ns(request):
-            await self.clock.sleep(_late_ns(request) / NS_PER_SECOND)
+        if request.late_ns:
+            await self.clock.sleep(request.late_ns / NS_PER_SECOND)
 
     async def _in_vain(self) -> Submission:
         """Wait for an answer that does not come."""
         await self.clock.sleep(self._timeout_ms / 1000)
         return unknown(f"no answer within {self._timeout_ms} ms")
-
-
-def _late_ns(request: Request) -> int:
-    late = request.first(Late)
-    return round(late.seconds * NS_PER_SECOND) if late else 0

@@ -24,6 +24,8 @@ _STATUSES = {
 _WHOSE = {"orderId", "clientOrderId", "symbol"}
 _AS_SENT = {"side", "price", "timeInForce", "origQty"}
 
+EXPIRED = Answer(400, -1021, "Timestamp for this request is outside of the recvWindow.")
+
 
 def unknown(why: str) -> Submission:
     """Nothing is proven."""

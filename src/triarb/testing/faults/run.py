@@ -12,7 +12,7 @@ from triarb.exceptions import UsageError
 from triarb.model import Fee, Provenance
 from triarb.money import BPS, ZERO, arithmetic
 from triarb.simulation import MatchingEngine
-from triarb.testing.faults.kinds import Ban, Fault, Fees, Filters, Flow, Partial, Skew
+from triarb.testing.faults.kinds import Ban, Fault, Fees, Filters, Flow, Late, Partial, Skew
 from triarb.testing.faults.script import Endpoint, FaultRule, FaultScript
 
 F = TypeVar("F", bound=Fault)
@@ -41,6 +41,12 @@ class Request:
     def first(self, kind: type[F]) -> F | None:
         """The first of its faults that is of that kind."""
         return next((fault for fault in self.faults if isinstance(fault, kind)), None)
+
+    @property
+    def late_ns(self) -> int:
+        """How much later it reaches the exchange."""
+        late = self.first(Late)
+        return round(late.seconds * NS_PER_SECOND) if late else 0
 
 
 @attrs.define

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from types import TracebackType
@@ -29,7 +29,6 @@ from triarb.testing.faults import (
     FaultScript,
     Hang,
     Lag,
-    Late,
     Request,
     Truncate,
 )
@@ -227,10 +226,10 @@ class LoopbackExchange:
             return replies.banned(*banned)
         if received.first(DropBefore):
             return replies.dropped(request)
-        instead, hang, late = received.first(Answer), received.first(Hang), received.first(Late)
+        instead, hang = received.first(Answer), received.first(Hang)
         if instead is not None and not instead.acts:
             return replies.instead(instead)
-        if late is not None and not await self._let_pass(self.clock.sleep(late.seconds)):
+        if received.late_ns and not await self._wait(received.late_ns / NS_PER_SECOND):
             return replies.dropped(request)
         answer = (
             None if hang and not hang.acts else self._answer(request, served, query, body, received)
@@ -244,9 +243,10 @@ class LoopbackExchange:
             return replies.instead(instead)
         return await replies.half(request, answer) if received.first(Truncate) else answer
 
-    async def _let_pass(self, wait: Coroutine[Any, Any, None]) -> bool:
+    async def _wait(self, seconds: float) -> bool:
         """Wait, unless the exchange is left meanwhile; whether it was not."""
-        waits = [asyncio.ensure_future(wait), asyncio.ensure_future(self._closing.wait())]
+        late, closing = self.clock.sleep(seconds), self._closing.wait()
+        waits = [asyncio.ensure_future(late), asyncio.ensure_future(closing)]
         _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for rest in pending:
             rest.cancel()
