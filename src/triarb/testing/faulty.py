@@ -62,10 +62,11 @@ _EARLY_NS = NS_PER_SECOND
 class FaultyGateway(ExchangeGateway, Restorable, Budgeted):
     """A paper or replay account with a fault script, in the clock of its source: no socket, no real time.
 
-    Each fault comes to what `CcxtGateway` makes of it on the wire: a lost answer is UNKNOWN, with the order there or not; an order
-    that is late is not found and then is; a read that fails raises; whoever is told to slow down is silent until then. An order that is late acts at its time, on the book
-    that is read when the gateway is next asked for anything. Nothing here sends a request again on its own, as aiohttp
-    does with a read or a cancel, so that one drop is enough.
+    Each fault comes to what `CcxtGateway` makes of it on the wire: a lost answer is UNKNOWN, with the order there or not;
+    an order that is late is not found and then is; a read that fails raises; whoever is told to slow down is silent
+    until then. An order that is late acts at its time, on the book that is read when the gateway is next asked for
+    anything. Nothing here sends a request again on its own, as aiohttp does with a read or a cancel, so that one drop is
+    enough.
 
     Args:
         gateway: whose orders it are; enter this one instead of it.
