@@ -6,20 +6,23 @@ import logging
 import pickle
 import pprint
 import traceback
+from decimal import Decimal
 from pathlib import Path
 
 import attrs
 import pytest
 
-from triarb import CcxtGateway, Engine, SqlLedger, TradingConfig
+from triarb import CcxtGateway, Engine, Order, Side, SqlLedger, TimeInForce, TradingConfig
 from triarb.cli import main
 from triarb.exceptions import ConfigError, TriarbError
 from triarb.gateways.ccxt import Credentials
 from triarb.operations import Parts
+from triarb.testing.faults import Answer, DropAfter, DropBefore, FaultRule, Truncate
 from triarb.testing.loopback import in_background
 from triarb.testing.market import planted_triangle
 
 KEY, SECRET, PASSPHRASE = "CANARYKEY0123456789", "CANARYSECRET0123456789", "CANARYPASS"
+ORDER = Order("tri2", "ETH/USDT", Side.BUY, Decimal(1), Decimal("5.06"), TimeInForce.IOC)
 ENV = f"""\
 EXCHANGE_NAME=binance
 API_KEY={KEY}
@@ -104,27 +107,37 @@ def test_a_whole_run_shows_no_key(folder, binance, everything_logged, capfd):
     assert not [text for text in shown if shows(text)]
 
 
-@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "garbage", "instead"])
-def test_what_goes_wrong_shows_no_key(folder, binance, everything_logged, kind):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        DropBefore(),
+        DropAfter(),
+        Truncate(),
+        Answer(401, body="no"),
+        Answer(400, -2015),
+    ],
+)
+def test_what_goes_wrong_shows_no_key(folder, binance, everything_logged, fault):
     """An order or a question that fails says so without a key, in its frames and in the log as well."""
 
     async def fail():
         parts = Parts.of(TradingConfig.load())
         shown = []
         async with parts.gateway as gateway:
-            for path, ask in (
-                ("/api/v3/account", gateway.balances),
-                ("/api/v3/order", lambda: gateway.look_up("tri1", "ETH/USDT")),
+            for on, ask in (
+                ("balances", gateway.balances),
+                ("look_up", lambda: gateway.look_up("tri1", "ETH/USDT")),
+                ("submit", lambda: gateway.submit(ORDER)),
             ):
-                binance.fault_next("GET", path, kind, status=401, body="no", times=2)
+                binance.inject(FaultRule(on, fault, times=2))
                 try:
-                    await ask()
+                    shown.append(repr(await ask()))
                 except TriarbError as error:
                     shown.append(told_of(error))
         return shown
 
     shown = asyncio.run(fail())
-    assert shown
+    assert len(shown) == 3
     assert not [text for text in [*shown, everything_logged.text] if shows(text)]
 
 
