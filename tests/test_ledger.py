@@ -44,10 +44,12 @@ from triarb.model import (
     LegResult,
     Market,
     Order,
+    OrderOutcome,
     Outcome,
     Plan,
     PlannedLeg,
     Portfolio,
+    Proven,
     Provenance,
     Refused,
     Resumed,
@@ -154,6 +156,9 @@ BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
     Intended: st.builds(Intended, TIMES, NUMBER, st.integers(1, 3), ORDERS),
     Answered: st.builds(
         Answered, TIMES, NUMBER, TEXTS, st.sampled_from(SubmissionStatus), TEXTS
+    ),
+    Proven: st.builds(
+        Proven, TIMES, NUMBER, TEXTS, st.sampled_from(OrderOutcome), TEXTS, st.booleans()
     ),
     Filled: st.builds(Filled, TIMES, NUMBER, FILLS),
     ExecutionEnded: st.builds(ExecutionEnded, TIMES, EXECUTIONS),
@@ -555,6 +560,9 @@ class Careless(Ledger):
             self.books.state = attrs.evolve(self.books.state, reservations=held)
         if not skipped:
             self.books.apply(event)
+
+    def unfinished(self):
+        return tuple(self.books.state.unfinished.values())
 
     def portfolio(self):
         portfolio = self.books.state.portfolio
