@@ -65,6 +65,7 @@ class LegState:
         open_ns: since when it is known to be open.
         absent: how many look-ups in a row did not find it once it could not arrive any more.
         absent_ns: when the first of those was.
+        absent_until_ns: when the last was.
         cancels: how often it was canceled.
         look_ups: how often it was asked for.
         next_ns: when to ask next.
@@ -85,6 +86,7 @@ class LegState:
     open_ns: int | None = None
     absent: int = 0
     absent_ns: int = 0
+    absent_until_ns: int = 0
     cancels: int = 0
     look_ups: int = 0
     next_ns: int = 0
@@ -162,7 +164,7 @@ def instruction(state: LegState, now_ns: int) -> Instruction:
         return Do.CANCEL
     if now_ns < state.next_ns:
         return WaitUntil(state.next_ns)
-    return Do.READ_BALANCES if _is_absent(state, now_ns) else Do.LOOK_UP
+    return Do.READ_BALANCES if _is_absent(state) else Do.LOOK_UP
 
 
 def on(state: LegState, event: Event, now_ns: int) -> LegState:
@@ -185,7 +187,7 @@ def on(state: LegState, event: Event, now_ns: int) -> LegState:
         case CancelAsked():
             state = attrs.evolve(state, cancels=state.cancels + 1, next_ns=now_ns)
         case BalancesRead():
-            state = _balances(state, now_ns, unchanged=event.unchanged)
+            state = _balances(state, unchanged=event.unchanged)
         case Sending() | Withheld() | Submission() | Tick():
             pass
     return _overdue(state, now_ns)
@@ -265,16 +267,16 @@ def _not_found(state: LegState, now_ns: int) -> LegState:
     if now_ns < gone_ns + expiry_ns:
         return state
     first_ns = now_ns if not state.absent else state.absent_ns
-    return attrs.evolve(state, absent=state.absent + 1, absent_ns=first_ns)
+    return attrs.evolve(state, absent=state.absent + 1, absent_ns=first_ns, absent_until_ns=now_ns)
 
 
-def _is_absent(state: LegState, now_ns: int) -> bool:
+def _is_absent(state: LegState) -> bool:
     enough = state.absent >= state.rules.not_founds
-    return enough and now_ns >= state.absent_ns + state.rules.margin_ns
+    return enough and state.absent_until_ns >= state.absent_ns + state.rules.margin_ns
 
 
-def _balances(state: LegState, now_ns: int, *, unchanged: bool) -> LegState:
-    if not _is_absent(state, now_ns):
+def _balances(state: LegState, *, unchanged: bool) -> LegState:
+    if not _is_absent(state):
         return state
     if not unchanged:
         changed = "it is not found, but the balances of its assets have changed"
