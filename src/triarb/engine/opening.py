@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 from triarb.clock import Clock
-from triarb.execution import Executor, Recovery, SequentialExecutor, recover
+from triarb.execution import Recovery, recover
 from triarb.execution.context import Settings
+from triarb.execution.halt import HaltLatch
 from triarb.gateways.gateway import ExchangeGateway, Restorable
 from triarb.ledger import Ledger, SqlLedger, default_path
-from triarb.model import EngineEvent, EpochStarted, Order, Portfolio, Purpose, Refused
+from triarb.model import EngineEvent, EpochStarted, Order, Portfolio, Purpose, Refused, Resumed
 
 
 def own_ledger(gateway: ExchangeGateway) -> SqlLedger:
@@ -15,6 +16,12 @@ def own_ledger(gateway: ExchangeGateway) -> SqlLedger:
     if gateway.mode == "replay":
         return SqlLedger("sqlite://")
     return SqlLedger(default_path(gateway.exchange, gateway.mode))
+
+
+async def lift(ledger: Ledger, latch: HaltLatch, by: str, now_ns: int) -> None:
+    """End a halt by the will of `by`, a person; the latch last, so that what fails half-way is still halted."""
+    await ledger.append(Resumed(now_ns, by))
+    latch.lift()
 
 
 async def settle(
@@ -25,17 +32,13 @@ async def settle(
     *,
     gate: Callable[[Order, Purpose], Refused | None],
     emit: Callable[[EngineEvent], None],
-    executor: Executor,
+    settings: Settings,
 ) -> Recovery:
-    """Begin an epoch, recover what an earlier one left, and make ledger and exchange agree on the balances.
-
-    Recovery unwinds as `executor` would, if that is a `SequentialExecutor`, else with the defaults of one.
-    """
+    """Begin an epoch, recover what an earlier one left, and make ledger and exchange agree on the balances."""
     await ledger.append(EpochStarted(clock.now_ns(), epoch))
     held = ledger.portfolio().balances
     if held and isinstance(gateway, Restorable):
         gateway.restore(held)
-    settings = executor.settings if isinstance(executor, SequentialExecutor) else Settings()
     return await recover(
         ledger, gateway, clock, epoch=epoch, gate=gate, emit=emit, settings=settings
     )

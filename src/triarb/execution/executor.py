@@ -59,3 +59,8 @@ class SequentialExecutor(Executor):
         started_ns = context.clock.now_ns()
         await context.ledger.append(ExecutionStarted(started_ns, context.number, plan))
         return await Course(plan, context, self.settings, started_ns).run()
+
+
+def settings_of(executor: Executor) -> Settings:
+    """How far a `SequentialExecutor` may go; for another kind, as far as one does by default."""
+    return executor.settings if isinstance(executor, SequentialExecutor) else Settings()

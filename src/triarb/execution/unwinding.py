@@ -50,7 +50,7 @@ class Unwinding:
 
     way: Way = attrs.field(default=Way.CHEAPEST, converter=Way)
     loss_factor: Decimal = ONE
-    max_orders: int = 8
+    max_orders: int = 6
     max_legs: int = 3
 
     def budget(self, plan: Plan) -> Decimal:
