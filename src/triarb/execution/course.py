@@ -230,7 +230,9 @@ class Course:
         await record(state, context.number, ledger, clock)
         if state.outcome is None:
             self._stop = Finish(Outcome.STUCK, unproven(state))
-        result = LegResult(order, state.fills, sent_ns, clock.now_ns(), state.reason, state.outcome)
+        result = LegResult(
+            order, state.fills, sent_ns, clock.now_ns(), state.why_not, state.outcome
+        )
         context.emit(LegDone(result.done_ns, context.number, number, result))
         return result
 

@@ -114,6 +114,12 @@ class LegState:
                 return self.trouble
 
     @property
+    def why_not(self) -> str:
+        """Why the exchange had nothing of it, or why that is not known; empty where it had it."""
+        absent = (OrderOutcome.REJECTED, OrderOutcome.NEVER, None)
+        return self.reason if self.outcome in absent else ""
+
+    @property
     def deadline_ns(self) -> int | None:
         """When it counts as stuck; None before it was sent."""
         return None if self.gone_ns is None else self.gone_ns + self.rules.deadline_ns

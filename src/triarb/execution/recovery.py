@@ -218,7 +218,7 @@ class _One:
         state = await prove(state, context.gateway, context.ledger, context.clock)
         await record(state, context.number, context.ledger, context.clock, known=intent.fills)
         done_ns = context.clock.now_ns()
-        result = LegResult(order, state.fills, sent_ns, done_ns, state.reason, state.outcome)
+        result = LegResult(order, state.fills, sent_ns, done_ns, state.why_not, state.outcome)
         if state.outcome is not None:
             self.proven[order.client_id] = state.outcome
             return result, None
