@@ -16,6 +16,7 @@ import attrs
 from triarb.clock import NS_PER_MS, utc_day
 from triarb.exceptions import LedgerError
 from triarb.ledger.intents import recorded
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
@@ -53,12 +54,14 @@ class State:
         reservations: asset and amount by the number of the open or stuck execution that has it.
         epoch: that of the engine that came last; None before the first.
         unfinished: the open and stuck executions with their orders, by number.
+        looked_at: how many executions had started when a person last resumed.
     """
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, tuple[str, Decimal]] = _NONE
     epoch: str | None = None
     unfinished: Mapping[int, Unfinished] = _NONE
+    looked_at: int = 0
 
 
 @attrs.frozen
@@ -155,7 +158,9 @@ def _after(state: State, event: LedgerEvent) -> State:
         case Halted():
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
         case Resumed():
-            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=None))
+            health = attrs.evolve(portfolio.health, fees=_NONE)
+            portfolio = attrs.evolve(portfolio, halted=None, health=health)
+            return attrs.evolve(state, portfolio=portfolio, looked_at=portfolio.started)
         case EpochStarted():
             return attrs.evolve(state, epoch=event.epoch)
         case _:
@@ -215,7 +220,7 @@ def _ended(state: State, execution: Execution) -> State:
         realised=_added(portfolio.realised, {(day, execution.plan.start): execution.result}),
         residues=_added(portfolio.residues, execution.residues),
         recent=recent,
-        health=_health(recent),
+        health=_health(recent, state.looked_at),
     )
     unfinished = MappingProxyType({n: u for n, u in state.unfinished.items() if n != number})
     return attrs.evolve(
@@ -266,8 +271,11 @@ def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, D
     return total
 
 
-def _health(recent: Iterable[Execution]) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it."""
+def _health(recent: Iterable[Execution], looked_at: int) -> Health:
+    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+
+    What fills were charged counts of executions after number `looked_at` only: a person knows of those before.
+    """
     executions = list(recent)
     lost = [e.result < 0 for e in reversed(executions) if e.outcome is not Outcome.NOTHING]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
@@ -276,4 +284,5 @@ def _health(recent: Iterable[Execution]) -> Health:
         consecutive_losses=len(list(itertools.takewhile(bool, lost))),
         leg_latency_ms=statistics.median(latencies_ns) / NS_PER_MS if latencies_ns else None,
         short_rate=sum(e.outcome in _SHORT for e in executions) / len(executions),
+        fees=check_fees(e for e in executions if e.number > looked_at),
     )
