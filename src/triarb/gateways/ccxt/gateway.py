@@ -36,6 +36,12 @@ from triarb.model import (
     Withdrawn,
 )
 
+EXPIRING = frozenset({"binance"})
+"""The exchanges that are known to take no order after its receive window has passed."""
+
+CLOCK_AHEAD_MS = 1000
+"""How far ahead of its own clock Binance lets a request's time stamp be: the window then ends so much later."""
+
 # The depths that an exchange takes, or counts in; all others take any number.
 _DEPTHS = {
     "binance": (5, 10, 20, 50, 100, 500, 1000, 5000),
@@ -136,6 +142,16 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         if self._credentials is None:
             return "read-only"
         return "sandbox" if self._sandbox else "live"
+
+    @property
+    def order_expiry_ns(self) -> int | None:
+        """The receive window, and how far a clock may be ahead, where the exchange knows such a window.
+
+        Binance looks at the window again right before the matching engine; other exchanges are not known to.
+        """
+        if self._exchange not in EXPIRING:
+            return None
+        return (self._recv_window_ms + CLOCK_AHEAD_MS) * NS_PER_MS
 
     # Opening and closing
 
