@@ -23,7 +23,7 @@ from triarb.model import (
     Side,
 )
 from triarb.money import ONE
-from triarb.pricing import depth, make_plan
+from triarb.pricing import make_plan
 from triarb.pricing.depth import Sized, most_profitable_depth
 from triarb.pricing.legs import planned
 from triarb.pricing.sizes import Bounds
@@ -160,14 +160,12 @@ def profit_of(size: tuple[Amount, ...]) -> Fraction:
 
 
 @settings(max_examples=250, deadline=None)
-@given(opportunities(), bounds(), st.sampled_from([0, depth.LEAF]))
-def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds, leaf: int) -> None:
-    """The answer is a size within all bounds, it earns what the best of all sizes earns, and says that it is proved."""
+@given(opportunities(), bounds())
+def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds) -> None:
+    """The answer is a size within all bounds that earns most, of equals spends least, and says that it is proved."""
     sizes = {tuple(leg.amount for leg in size): size for size in every_size(opportunity, bounds)}
     most = max(map(profit_of, sizes.values()), default=None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(depth, "LEAF", leaf)
-        answer = most_profitable_depth(opportunity, bounds)
+    answer = most_profitable_depth(opportunity, bounds)
     if isinstance(answer, Refused):
         event(answer.code)
         assert most is None or most <= 0
@@ -182,6 +180,9 @@ def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds, leaf
         assert Fraction(leg.worst_given) == amount.lock
     assert Fraction(answer.profit) == most
     assert answer.profit > 0
+    assert Fraction(answer.amount) == min(
+        size[0].spent for size in sizes.values() if profit_of(size) == most
+    )
     assert answer.gap == 0
     assert Fraction(answer.profit) <= unrounded(opportunity.cycle, opportunity.books)[1]
 
@@ -192,9 +193,7 @@ def test_a_search_cut_short_certifies_its_gap(
     opportunity: Opportunity, bounds: Bounds, budget: int
 ) -> None:
     """However small the budget, no size earns more than the answer and its gap."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(depth, "LEAF", 0)
-        answer = most_profitable_depth(opportunity, bounds, budget)
+    answer = most_profitable_depth(opportunity, bounds, budget)
     best = most_profitable_depth(opportunity, bounds)
     if isinstance(best, Refused):
         assert isinstance(answer, Refused)
@@ -461,7 +460,7 @@ def test_the_binding_constraint_is_named(
 @pytest.mark.parametrize(
     ("market", "bounds", "code", "said"),
     [
-        ({"eth": "0.12:50"}, {}, "size.edge", "multiplies to"),
+        ({"eth": "0.12:50"}, {}, "cycle.unprofitable", "multiplies to"),
         ({"btc": ""}, {}, "cycle.no_depth", "shows no size"),
         ({}, {"min_edge_bps": "501"}, "size.edge", "of at least 1.0501"),
         ({}, {"balance": "0.5"}, "size.balance", "costs no more than the 0.5 USDT that are free"),
@@ -511,12 +510,11 @@ def test_why_there_is_no_size(
     assert said in answer.sentence
 
 
-def test_a_search_cut_short_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_cut_short_by_hand() -> None:
     """With awkward steps the first size that is tried is not the best; its gap reaches at least to that."""
     steps = {"BTC/USDT": "0.013", "ETH/BTC": "0.17", "ETH/USDT": "0.11"}
     limits = {symbol: {"amount_step": Decimal(step)} for symbol, step in steps.items()}
     opportunity = planted(btc="100:20", eth="0.1:20", sold="10.05:20", limits=limits)
-    monkeypatch.setattr(depth, "LEAF", 0)
     best = most_profitable_depth(opportunity)
     cut = most_profitable_depth(opportunity, budget=2)
     assert isinstance(best, Sized)
