@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hypothesis import event, given, settings, strategies as st
 
+from triarb.market import FeeSchedule
 from triarb.model import (
     Cycle,
     Fee,
@@ -23,7 +24,7 @@ from triarb.model import (
     Side,
 )
 from triarb.money import ONE
-from triarb.pricing import make_plan
+from triarb.pricing import confirm, make_plan, most_profitable
 from triarb.pricing.depth import Sized, most_profitable_depth
 from triarb.pricing.legs import planned
 from triarb.pricing.sizes import Bounds
@@ -185,6 +186,20 @@ def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds) -> N
     )
     assert answer.gap == 0
     assert Fraction(answer.profit) <= unrounded(opportunity.cycle, opportunity.books)[1]
+
+
+@settings(max_examples=250, deadline=None)
+@given(opportunities())
+def test_confirmed_is_where_some_size_profits(opportunity: Opportunity) -> None:
+    """A cycle is confirmed if, and only if, one of all sizes through all levels earns something, whatever its last units do."""
+    fees = FeeSchedule({leg.market.symbol: leg.fee for leg in opportunity.cycle.legs})
+    answer = confirm(opportunity.cycle, opportunity.books, fees, opportunity.rates, 0)
+    sizes = [*every_size(opportunity, Bounds(min_edge_bps=Decimal(-10_000)))]
+    earns = any(profit_of(size) > 0 for size in sizes)
+    top = isinstance(most_profitable(opportunity), Sized)
+    event(f"{'confirmed' if earns else 'refused'}, {'also' if top else 'not'} at the tops")
+    assert isinstance(answer, Opportunity) is earns
+    assert earns or not top
 
 
 @settings(max_examples=120, deadline=None)

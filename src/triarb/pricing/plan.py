@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from typing import Final
 
 import attrs
 
@@ -17,8 +18,15 @@ from triarb.model import (
     TimeInForce,
     gross_rate,
 )
-from triarb.money import BPS, ONE, ZERO, arithmetic, to_decimal
+from triarb.money import BPS, ONE, ZERO, arithmetic, round_down
 from triarb.pricing.legs import allowed, least_amount, step_of, unit_given, unit_received
+from triarb.pricing.routes import RouteSearch
+
+UNWIND_LEGS: Final = 2
+"""The most trades by which a stranded asset is taken to be turned back; with more it could only bring more."""
+
+_PLACES: Final = Decimal("1e-18")
+"""To which decimals what comes back is rounded down."""
 
 
 def make_plan(
@@ -158,20 +166,25 @@ def stranded_losses(
 ) -> tuple[Decimal, ...]:
     """By leg but the last: the start asset lost if the cycle stops there, all earlier residues at nothing.
 
-    What the leg brought in the worst case is turned back into `start` at the quotes of `rates`, each conversion
-    `gap_bps` worse and after its fee, by the better of one trade and two. An asset with no such way back is lost whole.
+    What the leg brought in the worst case is turned back into `start` by the route of at most `UNWIND_LEGS` trades over
+    the quotes of `rates` that brings most, every price `gap_bps` worse: in whole steps, within minimums and maximums,
+    after fees. What is not sold so counts as lost. The sizes of the quotes are not asked for: the gap stands for what
+    deeper levels cost.
     """
+    search = RouteSearch(rates, {}, start, UNWIND_LEGS, ignore_sizes=True, gap_bps=gap_bps)
     losses = []
     for leg, brought in zip(legs[:-1], worst_case(legs), strict=False):
-        back = unwind_ratio(rates, leg.received_asset, start, gap_bps)
+        back = search.find(leg.received_asset, brought)
         with arithmetic():
-            held = to_decimal(back * Fraction(brought))
-            losses.append(max(ZERO, legs[0].worst_given - held))
+            losses.append(max(ZERO, legs[0].worst_given - round_down(back, _PLACES)))
     return tuple(losses)
 
 
 def unwind_ratio(rates: RateView, held: str, start: str, gap_bps: Decimal) -> Fraction:
-    """Units of `start` for one unit of `held` by at most two trades, each `gap_bps` worse than quoted; 0 if there is no way."""
+    """Units of `start` for one unit of `held` by at most two trades, each `gap_bps` worse than quoted; 0 if there is no way.
+
+    Without steps, minimums and ticks: no route of `stranded_losses` brings more.
+    """
     if held == start:
         return Fraction(1)
     with arithmetic():
