@@ -32,7 +32,7 @@ from triarb.money import BPS, ZERO, arithmetic, plain, to_decimal
 from triarb.pricing.legs import planned, step_of
 from triarb.pricing.plan import make_plan
 from triarb.pricing.size import Priced
-from triarb.pricing.sizes import Bounds, Sizes, Stretch, ladders_of
+from triarb.pricing.sizes import Bounds, Sizes, Stretch, ladders_of, ways_back
 
 BUDGET: Final = 100_000
 """How many sizes are tried before the best so far must do: about a tenth of a second.
@@ -89,7 +89,7 @@ def unprofitable(opportunity: Opportunity) -> Refused | None:
     answer = ladders_of(opportunity.cycle, opportunity.books, _ANY_EDGE.least_rate)
     if isinstance(answer, Refused):
         return answer
-    sizes = Sizes.of(opportunity, _ANY_EDGE, answer)
+    sizes = Sizes.of(answer, _ANY_EDGE)
     largest, stop = sizes.largest()
     if not largest:
         return _no_size(opportunity.cycle, _ANY_EDGE, stop)
@@ -113,7 +113,8 @@ def most_profitable_depth(
     ``cycle.no_profit_after_rounding``, ``market.off_tick``, ``size.edge``, ``size.balance``, ``size.bound``,
     ``size.max_loss``.
     """
-    sized = _sized(opportunity, bounds, budget)
+    backs = ways_back(opportunity, bounds.gap_bps) if bounds.max_loss is not None else ()
+    sized = _sized(opportunity, bounds, budget, backs)
     if bounds.max_loss is None or isinstance(sized, Refused):
         return sized
     smaller, best = sized, sized
@@ -129,20 +130,22 @@ def most_profitable_depth(
         # The loss is all but linear in the size: go to where it meets the bound, and then a little less.
         less = Fraction(at_stake) * Fraction(bounds.max_loss) / Fraction(loss)
         room = to_decimal(less * Fraction(99 if tried else 100, 100))
-        answer = _sized(opportunity, attrs.evolve(bounds, max_amount=room), budget)
+        answer = _sized(opportunity, attrs.evolve(bounds, max_amount=room), budget, backs)
         if isinstance(answer, Refused):
             break
         smaller = answer
     return _no_size(opportunity.cycle, bounds, "max_loss")
 
 
-def _sized(opportunity: Opportunity, bounds: Bounds, budget: int) -> Sized | Refused:
+def _sized(
+    opportunity: Opportunity, bounds: Bounds, budget: int, backs: Sequence[Fraction]
+) -> Sized | Refused:
     """`most_profitable_depth`, with `Sizes.loss` for the loss."""
     cycle, books = opportunity.cycle, opportunity.books
     ladders = ladders_of(cycle, books, bounds.least_rate)
     if isinstance(ladders, Refused):
         return ladders
-    sizes = Sizes.of(opportunity, bounds, ladders)
+    sizes = Sizes.of(ladders, bounds, backs)
     largest, stop = sizes.largest()
     if not largest:
         return _no_size(cycle, bounds, stop)

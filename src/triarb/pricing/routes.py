@@ -196,12 +196,15 @@ class RouteSearch:
         self._offers: dict[tuple[str, Side], _Offer | None] = {}
         self._reach = self._bounds(max_legs)
 
+    def _clear(self) -> None:
+        self.best, self.refusal = (), None
+
     def find(self, give: str, budget: Decimal) -> Decimal:
         """The most that `budget` of `give` can bring; 0 where no route can be taken."""
-        self.best, self.refusal = (), None
+        self._clear()
         if budget > 0:
             self._extend(give, budget, (), frozenset((give,)))
-        return max((trade.received for _, trade in self.best[-1:]), default=ZERO)
+        return ZERO if not self.best else self.best[-1][1].received
 
     def _bounds(self, max_legs: int) -> list[dict[str, Decimal]]:
         """By number of trades left: at least what one unit of each asset brings of the wanted one, rounding apart."""

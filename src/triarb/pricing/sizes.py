@@ -88,6 +88,14 @@ def ladders_of(
     ]
 
 
+def ways_back(opportunity: Opportunity, gap_bps: Decimal) -> list[Fraction]:
+    """By leg, what one unit of what it brings is turned back to, in the start asset, rounding apart."""
+    cycle = opportunity.cycle
+    return [
+        unwind_ratio(opportunity.rates, leg.received, cycle.start, gap_bps) for leg in cycle.legs
+    ]
+
+
 @attrs.frozen
 class Stretch:
     """Amounts of the pivot between which each leg stays on one rung, or at one amount.
@@ -138,8 +146,7 @@ class Sizes:
     Attributes:
         pivot: the leg that sizes are told by.
         room: what leg 1 may spend at most, and the name of that bound; None is no bound.
-        backs: by leg, what one unit of what it brings is unwound to, in the start asset, rounding apart; empty where no
-            loss is bound.
+        backs: `ways_back`; empty where no loss is bound.
     """
 
     ladders: Sequence[Ladder]
@@ -150,8 +157,10 @@ class Sizes:
     backs: Sequence[Fraction]
 
     @classmethod
-    def of(cls, opportunity: Opportunity, bounds: Bounds, ladders: Sequence[Ladder]) -> "Sizes":
-        """Those of `opportunity` within `bounds`, its legs on `ladders`."""
+    def of(
+        cls, ladders: Sequence[Ladder], bounds: Bounds, backs: Sequence[Fraction] = ()
+    ) -> "Sizes":
+        """Those of a cycle whose legs are on `ladders`, within `bounds`; `backs` (`ways_back`) for one on losses."""
         digits = ladders[0].given_digits
         # The pivot is the leg whose step is worth most; worths are ratios of whole numbers.
         pivot, worth, most = 0, (ladders[0].locks[0], 1), (ladders[0].locks[0], 1)
@@ -162,11 +171,6 @@ class Sizes:
         named = ((bounds.balance, "balance"), (bounds.max_amount, "max_amount"))
         rooms = [
             (Fraction(room) * 10**digits // 1, name) for room, name in named if room is not None
-        ]
-        cycle = opportunity.cycle
-        backs = [
-            unwind_ratio(opportunity.rates, leg.received, cycle.start, bounds.gap_bps)
-            for leg in (cycle.legs if bounds.max_loss is not None else ())
         ]
         return cls(ladders, digits, bounds, pivot, min(rooms, default=None), backs)
 
