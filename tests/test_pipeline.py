@@ -278,6 +278,14 @@ BROKEN_SIZERS = {
         lambda plan: attrs.evolve(plan, stranded_losses=()),
         "its stranded losses are not those of its legs",
     ),
+    "a second order for nothing": (
+        lambda plan: leg(plan, 2, resend=Decimal(1), resend_gain=Decimal(0)),
+        "leg 2 re-sends what its left-over does not pay for or win",
+    ),
+    "a second order that wins too much": (
+        lambda plan: leg(plan, 3, resend_gain=Decimal(1)),
+        "leg 3 re-sends what its left-over does not pay for or win",
+    ),
     "a gap that helps": (lambda plan: with_gap(plan, "-500"), "its stranded losses are not"),
     "a gap beyond all": (lambda plan: with_gap(plan, "30000"), "its stranded losses are not"),
     "a worst case too good": (

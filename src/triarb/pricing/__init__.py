@@ -23,6 +23,7 @@ from triarb.pricing.plan import (
     times_in_force as times_in_force,
     unwind_ratio as unwind_ratio,
 )
+from triarb.pricing.resend import with_resends as with_resends
 from triarb.pricing.routes import Route as Route, best_route as best_route
 from triarb.pricing.size import (
     Priced as Priced,

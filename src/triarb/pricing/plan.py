@@ -20,6 +20,7 @@ from triarb.model import (
 )
 from triarb.money import BPS, ONE, ZERO, arithmetic, round_down
 from triarb.pricing.legs import allowed, least_amount, step_of, unit_given, unit_received
+from triarb.pricing.resend import with_resends
 from triarb.pricing.routes import RouteSearch
 
 UNWIND_LEGS: Final = 2
@@ -37,7 +38,7 @@ def make_plan(
     gap: Decimal | None = None,
     binding: str = "",
 ) -> Plan:
-    """`legs` with their three numbers and `times_in_force`, for whoever chose the sizes.
+    """`legs` with their three numbers, `times_in_force` and `with_resends`, for whoever chose the sizes.
 
     Args:
         opportunity: what the legs are of.
@@ -51,7 +52,7 @@ def make_plan(
         return Plan(
             opportunity.cycle.id,
             start,
-            times_in_force(legs),
+            with_resends(times_in_force(legs), opportunity.books),
             expected_result=legs[-1].received - legs[0].given,
             worst_result=worst_case(legs)[-1] - legs[0].worst_given,
             stranded_losses=stranded_losses(opportunity.rates, start, legs, gap_bps),
@@ -108,6 +109,10 @@ def left_over(legs: Sequence[PlannedLeg]) -> tuple[LeftOver, ...]:
 
     An order cannot spend what its limit price does not let it count on, so each price better than the limit leaves
     something in a middle asset: of a buy in its quote asset. Sells spend what they are sized by.
+
+    Exchanges that take buys by quote amount would spend all of it, but only as market orders, without a price bound:
+    an unbounded order is never worth a left-over, and triarb sends none. What a second order at the limit would win is
+    in `PlannedLeg.resend`.
     """
     amounts = _worst_amounts(legs)
     found = []
