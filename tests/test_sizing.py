@@ -13,7 +13,7 @@ from triarb.model import Approved, Plan, Portfolio, Refused
 from triarb.money import Money, edge_bps, to_decimal
 from triarb.pipeline import breaches, size
 from triarb.pricing import Priced, make_plan, margin_ratio, most_profitable, profit_at
-from triarb.sizing import FixedSizer, Sizer, TopOfBookSizer
+from triarb.sizing import DepthSizer, FixedSizer, Sizer, TopOfBookSizer
 from triarb.testing.opportunities import approvals, opportunities, portfolios
 from triarb.testing.risk import example_opportunities
 from triarb.testing.sizing import check_sizer
@@ -227,6 +227,30 @@ def test_refused_where_nothing_can_be_lost_and_less_is_wanted() -> None:
     assert plan.max_loss == 0
     answer = TopOfBookSizer(gap_bps=0).size(Approved(opportunity, max_loss=Decimal(-1)), RICH)
     assert numbers_of(answer, "size.max_loss")["bound"] == -1
+
+
+@pytest.mark.parametrize("max_loss", ["0", "1"])
+def test_refused_where_only_fractions_of_an_order_would_come_back(max_loss: str) -> None:
+    """size.max_loss: nothing would be lost but for the minimums on the way back, which no stranded amount reaches."""
+    prices = {"BTC/USDT": Decimal(3), "BTC/ETH": Decimal(1), "USDT/ETH": Decimal("0.3")}
+    worth_more = {
+        symbol: attrs.evolve(quote, bid=prices[symbol], ask=prices[symbol])
+        for symbol, quote in TRIANGLE.rates.quotes.items()
+    }
+    markets = {
+        symbol: attrs.evolve(market, min_notional=Decimal(10**9))
+        for symbol, market in TRIANGLE.rates.markets.items()
+    }
+    rates = attrs.evolve(TRIANGLE.rates, quotes=worth_more)
+    approved = Approved(attrs.evolve(TRIANGLE, rates=rates), max_loss=Decimal(max_loss))
+    plan = DepthSizer(gap_bps=0).size(attrs.evolve(approved, gap_bps=Decimal(0)), RICH)
+    assert isinstance(plan, Plan)
+    assert plan.max_loss == 0
+    whole = attrs.evolve(TRIANGLE, rates=attrs.evolve(rates, markets=markets))
+    answer = DepthSizer(gap_bps=0).size(
+        attrs.evolve(approved, opportunity=whole, gap_bps=Decimal(0)), RICH
+    )
+    assert numbers_of(answer, "size.max_loss")["bound"] == Decimal(max_loss)
 
 
 def test_shrinking_ends(monkeypatch: pytest.MonkeyPatch) -> None:
