@@ -425,12 +425,12 @@ def test_every_policy_says_its_word():
     )
     explanation = explain(confirmed(*triangle()), risk=risk)
     assert [word.policy for word in explanation.words] == [
-        "MinEdge", "MaxNotional", "Angry", "MaxLegs", "MinEdge", "MaxEdge", "MaxAge", "MaxSkew", "Denied",
+        "MinEdge", "MaxNotional", "Angry", "MaxLegs", "MinEdge", "MaxEdge", "MaxAge", "MaxSkew", "Denied", "MaxFeeDrift",
         "MaxNotional", "MaxDailyLoss", "Allowed",
     ]  # fmt: skip
     codes = [word.refused.code if word.refused else None for word in explanation.words]
     assert codes == [
-        "risk.min_edge", None, "policy.violation", *[None] * 8, "risk.not_allowed",
+        "risk.min_edge", None, "policy.violation", *[None] * 9, "risk.not_allowed",
     ]  # fmt: skip
     assert explanation.refused.code == "risk.min_edge"
     assert explanation.words[1].max_amount == 50

@@ -27,6 +27,7 @@ from triarb.ledger.accounts import RECENT, Accounts
 from triarb.ledger.codec import KINDS, decode, encode
 from triarb.ledger.storage import BEGINNING, Entry
 from triarb.ledger.tables import alembic_version, metadata
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
@@ -589,11 +590,13 @@ async def test_the_check_finds_careless_ledgers(faults):
 
 async def test_the_check_finds_wrong_health(monkeypatch):
     """A ledger that tells latency or losses wrongly is found too."""
-    monkeypatch.setattr(accounts, "_health", lambda recent: Health(len(recent)))
+    monkeypatch.setattr(accounts, "_health", lambda recent, _: Health(len(recent)))
     with pytest.raises(AssertionError, match="health"):
         await check_ledger(Careless)
     monkeypatch.setattr(
-        accounts, "_health", lambda recent: Health(len(recent), len(recent), 5.0, 1.0)
+        accounts,
+        "_health",
+        lambda recent, _: Health(len(recent), len(recent), 5.0, 1.0, check_fees(recent)),
     )
     with pytest.raises(AssertionError, match="is no loss"):
         await check_ledger(Careless)

@@ -15,6 +15,7 @@ import attrs
 
 from triarb.clock import NS_PER_MS, utc_day
 from triarb.exceptions import LedgerError
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     BalancesSet,
     EpochStarted,
@@ -46,11 +47,13 @@ class State:
     Attributes:
         reservations: asset and amount by the number of the open or stuck execution that has it.
         epoch: that of the engine that came last; None before the first.
+        looked_at: how many executions had started when a person last resumed.
     """
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, tuple[str, Decimal]] = _NONE
     epoch: str | None = None
+    looked_at: int = 0
 
 
 @attrs.frozen
@@ -141,7 +144,9 @@ def _after(state: State, event: LedgerEvent) -> State:
         case Halted():
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
         case Resumed():
-            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=None))
+            health = attrs.evolve(portfolio.health, fees=_NONE)
+            portfolio = attrs.evolve(portfolio, halted=None, health=health)
+            return attrs.evolve(state, portfolio=portfolio, looked_at=portfolio.started)
         case EpochStarted():
             return attrs.evolve(state, epoch=event.epoch)
         case _:
@@ -194,7 +199,7 @@ def _ended(state: State, execution: Execution) -> State:
         realised=_added(portfolio.realised, {(day, execution.plan.start): execution.result}),
         residues=_added(portfolio.residues, execution.residues),
         recent=recent,
-        health=_health(recent),
+        health=_health(recent, state.looked_at),
     )
     return attrs.evolve(state, portfolio=portfolio, reservations=reservations)
 
@@ -242,8 +247,11 @@ def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, D
     return total
 
 
-def _health(recent: Iterable[Execution]) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it."""
+def _health(recent: Iterable[Execution], looked_at: int) -> Health:
+    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+
+    What fills were charged counts of executions after number `looked_at` only: a person knows of those before.
+    """
     executions = list(recent)
     lost = [e.result < 0 for e in reversed(executions) if e.outcome is not Outcome.NOTHING]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
@@ -252,4 +260,5 @@ def _health(recent: Iterable[Execution]) -> Health:
         consecutive_losses=len(list(itertools.takewhile(bool, lost))),
         leg_latency_ms=statistics.median(latencies_ns) / NS_PER_MS if latencies_ns else None,
         short_rate=sum(e.outcome is Outcome.SHORT for e in executions) / len(executions),
+        fees=check_fees(e for e in executions if e.number > looked_at),
     )

@@ -62,7 +62,7 @@ def _brought(
 
 def _affordable(leg: PlannedLeg, budget: Decimal) -> Decimal:
     """The largest order that `budget` pays for at the limit price and that the market takes; 0 where it takes none."""
-    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee.worst))
     step = step_of(leg.market)
     amount = Decimal(Fraction(budget) / unit // Fraction(step)) * step
     most = most_amount(leg.market, leg.limit_price)

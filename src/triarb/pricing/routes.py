@@ -84,7 +84,7 @@ def best_route(
     """The route over distinct assets that brings most of `get` for at most `amount` of `give`; exact.
 
     Every trade is the largest that its market takes and that what arrives pays for at the limit price it then needs: in
-    whole steps, within minimums and maximums, through the levels that are shown, its fee included. More never brings
+    whole steps, within minimums and maximums, through the levels that are shown, its full fee included. More never brings
     less later on, so that no other amounts can bring more over the same markets. Where the markets take less than there
     is, the earlier trades are made as small as the later ones let them, so that the rest is left over in `give`, and
     the route tells. Of routes that bring the same, that of fewest trades, then by symbols.
@@ -269,8 +269,9 @@ class RouteSearch:
     def _made(self, symbol: str, side: Side) -> _Offer | None:
         market, fee = self._rates.markets[symbol], self._rates.fees.get(symbol)
         book, quote = self._books.get(symbol), self._rates.quotes.get(symbol)
-        if fee is None or abs(fee.rate) >= 1 or not market.active:
+        if fee is None or abs(fee.worst.rate) >= 1 or not market.active:
             return None
+        fee = fee.worst
         if book is not None:
             levels = () if book.fault() else book.against(side)
         elif quote is None:
