@@ -330,7 +330,7 @@ async def test_refusals_of_risk_size_and_start_are_counted_by_code():
 
     for parts, code in [
         ({"risk": Never()}, "mine.no"),
-        ({"risk": Tiny()}, "cycle.below_minimum"),
+        ({"risk": Tiny()}, "size.bound"),
         ({"start": ("XRP",)}, None),
         ({"finder": BoundedCycleFinder(), "start": ("BTC",)}, "engine.no_start"),
     ]:
@@ -338,7 +338,7 @@ async def test_refusals_of_risk_size_and_start_are_counted_by_code():
         assert set(report.refused) == ({code} if code else set())
     assert {event.refused.code for event in told if isinstance(event, Declined)} == {
         "mine.no",
-        "cycle.below_minimum",
+        "size.bound",
         "engine.no_start",
     }
 

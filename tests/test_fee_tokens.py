@@ -300,11 +300,9 @@ def test_a_cycle_that_only_the_token_makes_profitable():
 
 def test_a_size_that_never_fits_is_refused(monkeypatch):
     """Where the worst case of every size that the search names is beyond the bound, no plan is made."""
-    from triarb import sizing  # noqa: PLC0415 - to replace what it calls
-
     plan = planned(holding(USDT=1000, BNB=100))
     heavy = attrs.evolve(plan, worst_result=D(-1000))
-    monkeypatch.setattr(sizing, "make_plan", lambda *_, **__: heavy)
+    monkeypatch.setattr("triarb.pricing.depth.make_plan", lambda *_, **__: heavy)
     view, cycle = view_and_cycle()
     found = confirm(cycle, books(), FEES, view, START_NS)
     refused = DepthSizer().size(Approved(found, max_loss=D(5)), holding(USDT=1000))

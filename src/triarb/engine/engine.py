@@ -44,7 +44,7 @@ from triarb.pipeline import nominate, review, size
 from triarb.pricing import confirm, settle_tokens
 from triarb.report import Report
 from triarb.risk import RiskPolicy
-from triarb.sizing import Sizer, TopOfBookSizer
+from triarb.sizing import DepthSizer, Sizer
 
 LOOKED_AT: Final = 5
 """How many nominations, best first, have their books read in one step."""
@@ -59,7 +59,7 @@ class Engine:
         gateway: market data and trading; an async context manager that is already entered.
         risk: who may say no. There is no default.
         finder: what nominates; by default all profitable triangles through the start assets.
-        sizer: how much; by default the size of most profit at the top of the books.
+        sizer: how much; by default the size of most profit through the whole depth of the books.
         executor: by default leg after leg.
         ledger: by default the one of this exchange and mode in the user's data folder; a replay's is in memory.
         clock: by default the gateway's.
@@ -94,7 +94,7 @@ class Engine:
         self.gateway = gateway
         self.risk = risk
         self.finder: CycleFinder = finder or BoundedCycleFinder(start=start)
-        self.sizer: Sizer = sizer or TopOfBookSizer()
+        self.sizer: Sizer = sizer or DepthSizer()
         self.executor: Executor = executor or SequentialExecutor()
         self.clock: Clock = clock or gateway.clock
         self.start = tuple(start)
