@@ -99,10 +99,15 @@ class Criteria:
             nominated: float products with the edges, in order, that they are products of; each cycle once.
         """
         leg = functools.cache(rates.leg)
-        net_ratio = functools.cache(lambda edge: leg(edge).net_ratio)
+        ratio = functools.cache(lambda edge: leg(edge).net_ratio.as_integer_ratio())
 
-        def exact(edges: Sequence[int]) -> Fraction:
-            return math.prod(map(net_ratio, edges), start=Fraction(1))
+        def exact(edges: Sequence[int]) -> tuple[int, int]:
+            over, under = zip(*map(ratio, edges), strict=True)
+            return math.prod(over), math.prod(under)
+
+        def is_above(edges: Sequence[int]) -> bool:
+            over, under = exact(edges)
+            return over * threshold.denominator > under * threshold.numerator
 
         threshold = self.threshold
         certain = float(threshold) * (1 + LOOSENED)  # beyond any rounding (see TRUSTED): exact too
@@ -110,16 +115,18 @@ class Criteria:
         for product, edges in nominated:
             if len(edges) == 2 and leg(edges[0]).market == leg(edges[1]).market:
                 continue  # there and back on one market is no cycle, even where a rebate pays for it
-            if product > certain or exact(edges) > threshold:
+            if product > certain or is_above(edges):
                 chosen.append((product, from_smallest(edges, rates.tails)))
         chosen.sort(key=operator.itemgetter(0), reverse=True)
 
-        cycles: list[Cycle] = []
-        for run in _near_ties(chosen):
-            tied = [(edges, Cycle(tuple(map(leg, edges)))) for edges in run]
-            if len(tied) > 1:
-                tied.sort(key=lambda entry: (-exact(entry[0]), entry[1].id))
-            cycles.extend(cycle for _, cycle in tied)
+        cycles = [Cycle(tuple(map(leg, edges))) for _, edges in chosen]
+        for first, end in _near_ties([product for product, _ in chosen]):
+            tied = [
+                (-Fraction(*exact(edges)), cycle.id, cycle)
+                for (_, edges), cycle in zip(chosen[first:end], cycles[first:end], strict=True)
+            ]
+            tied.sort(key=operator.itemgetter(0, 1))
+            cycles[first:end] = [cycle for _, _, cycle in tied]
         return cycles
 
 
@@ -127,18 +134,16 @@ def from_smallest(edges: Sequence[int], tails: Sequence[int]) -> Sequence[int]:
     """`edges` begun at the asset of the smallest number, which is the one of the smallest name."""
     given = [tails[edge] for edge in edges]
     first = given.index(min(given))
-    return [*edges[first:], *edges[:first]]
+    return [*edges[first:], *edges[:first]] if first else edges
 
 
-def _near_ties(chosen: list[tuple[float, Sequence[int]]]) -> Iterator[list[Sequence[int]]]:
-    """The edges of `chosen`, which is sorted by falling product, in runs that the floats cannot order."""
-    run: list[Sequence[int]] = []
-    last = math.inf
-    for product, edges in chosen:
-        if run and product < last * (1 - TRUSTED):
-            yield run
-            run = []
-        run.append(edges)
-        last = product
-    if run:
-        yield run
+def _near_ties(products: Sequence[float]) -> Iterator[tuple[int, int]]:
+    """Where in `products`, which fall, runs of two and more begin and end that floats cannot order."""
+    first = 0
+    for place in range(1, len(products)):
+        if products[place] < products[place - 1] * (1 - TRUSTED):
+            if place - first > 1:
+                yield first, place
+            first = place
+    if len(products) - first > 1:
+        yield first, len(products)
