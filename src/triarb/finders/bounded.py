@@ -25,7 +25,7 @@ class BoundedCycleFinder(CycleFinder):
         compiled: whether its kernels are compiled.
     """
 
-    __slots__ = ("_bar", "compiled", "criteria")
+    __slots__ = ("compiled", "criteria")
 
     def __init__(
         self,
@@ -57,7 +57,6 @@ class BoundedCycleFinder(CycleFinder):
         self.compiled = choose(compiled)
         if self.compiled:
             warm()
-        self._bar = self.criteria.nominating
 
     def find(self, rates: RateTable, /) -> list[Cycle]:
         """The cycles above the threshold, the best exact rate first, ties by id."""
@@ -80,12 +79,12 @@ class BoundedCycleFinder(CycleFinder):
         found: tuple[list[float], list[int], list[int]]
         if (criteria.min_legs, criteria.max_legs) == (3, 3):
             layout = arranged(rates, triangles, criteria.start, runner)
-            found = runner.kernel(join)(table, *layout, self._bar, keep)
+            found = runner.kernel(join)(table, *layout, criteria.nominating, keep)
         else:
             arrange = graph if criteria.min_legs == 2 else graph_without_dead_ends
             layout = arranged(rates, arrange, criteria.start, runner)
             found = runner.kernel(search)(
-                table, *layout, criteria.min_legs, criteria.max_legs, self._bar, keep
+                table, *layout, criteria.min_legs, criteria.max_legs, criteria.nominating, keep
             )
         products, ends, edges = found
         firsts = [0, *ends]

@@ -87,7 +87,7 @@ def machine(*, compiled: bool) -> Machine:
         return Machine(_as_it_is, _as_it_is, _as_it_is)
     import numpy as np  # noqa: PLC0415 - not for those who run kernels as Python
 
-    return Machine(compile_kernel, functools.partial(np.array, dtype=np.int64), np.asarray)
+    return Machine(compile_kernel, functools.partial(np.array, dtype=np.uint32), np.asarray)
 
 
 def _as_it_is(value: Any) -> Any:
@@ -102,5 +102,5 @@ def _teach_work_space() -> None:
     def zeros(dtype: type) -> Callable[..., Any]:
         return lambda count: lambda count: np.zeros(count, dtype)  # noqa: ARG005 - numba's form
 
-    for function, dtype in ((floats, np.float64), (integers, np.int64), (flags, np.bool_)):
+    for function, dtype in ((floats, np.float64), (integers, np.uint32), (flags, np.bool_)):
         overload(function)(zeros(dtype))

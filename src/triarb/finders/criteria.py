@@ -4,11 +4,11 @@ Both finders share it, so that they can differ in nothing but the search.
 """
 
 import functools
-import math
 import operator
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import chain
 
 import attrs
 
@@ -79,15 +79,20 @@ class Criteria:
                 hint=f"ask for at most {MAX_LEGS_BELOW_ZERO} legs, or for 0 bps or more",
             )
 
-    @property
+    @functools.cached_property
     def threshold(self) -> Fraction:
         """What the exact net rate must exceed; never below zero, where it holds nothing back."""
         return max(Fraction(0), 1 + Fraction(self.min_edge_bps) / 10_000)
 
-    @property
+    @functools.cached_property
     def nominating(self) -> float:
         """What a float product must exceed to be nominated."""
         return float(self.threshold) * (1 - LOOSENED)
+
+    @functools.cached_property
+    def certain(self) -> float:
+        """A float product above it is beyond any rounding (see `TRUSTED`): exactly above the threshold too."""
+        return float(self.threshold) * (1 + LOOSENED)
 
     def decide(
         self, rates: RateTable, nominated: Iterable[tuple[float, Sequence[int]]]
@@ -98,28 +103,33 @@ class Criteria:
             rates: the table that they were found in.
             nominated: float products with the edges, in order, that they are products of; each cycle once.
         """
-        leg = functools.cache(rates.leg)
-        ratio = functools.cache(lambda edge: leg(edge).net_ratio.as_integer_ratio())
+        entries = list(nominated)
+        legs = {edge: rates.leg(edge) for edge in set(chain.from_iterable(e for _, e in entries))}
+        ratios: dict[int, tuple[int, int]] = {}
 
         def exact(edges: Sequence[int]) -> tuple[int, int]:
-            over, under = zip(*map(ratio, edges), strict=True)
-            return math.prod(over), math.prod(under)
+            over = under = 1
+            for edge in edges:
+                if edge not in ratios:
+                    ratios[edge] = legs[edge].net_ratio.as_integer_ratio()
+                over *= ratios[edge][0]
+                under *= ratios[edge][1]
+            return over, under
 
         def is_above(edges: Sequence[int]) -> bool:
             over, under = exact(edges)
-            return over * threshold.denominator > under * threshold.numerator
+            return over * self.threshold.denominator > under * self.threshold.numerator
 
-        threshold = self.threshold
-        certain = float(threshold) * (1 + LOOSENED)  # beyond any rounding (see TRUSTED): exact too
+        certain = self.certain
         chosen = []
-        for product, edges in nominated:
-            if len(edges) == 2 and leg(edges[0]).market == leg(edges[1]).market:
+        for product, edges in entries:
+            if len(edges) == 2 and legs[edges[0]].market == legs[edges[1]].market:
                 continue  # there and back on one market is no cycle, even where a rebate pays for it
             if product > certain or is_above(edges):
-                chosen.append((product, from_smallest(edges, rates.tails)))
+                chosen.append((product, from_smallest(edges)))
         chosen.sort(key=operator.itemgetter(0), reverse=True)
 
-        cycles = [Cycle(tuple(map(leg, edges))) for _, edges in chosen]
+        cycles = [Cycle(tuple([legs[edge] for edge in edges])) for _, edges in chosen]
         for first, end in _near_ties([product for product, _ in chosen]):
             tied = [
                 (-Fraction(*exact(edges)), cycle.id, cycle)
@@ -130,10 +140,9 @@ class Criteria:
         return cycles
 
 
-def from_smallest(edges: Sequence[int], tails: Sequence[int]) -> Sequence[int]:
-    """`edges` begun at the asset of the smallest number, which is the one of the smallest name."""
-    given = [tails[edge] for edge in edges]
-    first = given.index(min(given))
+def from_smallest(edges: Sequence[int]) -> Sequence[int]:
+    """`edges` of a cycle, begun at the asset of the smallest name: its edge is the first in a table."""
+    first = edges.index(min(edges))
     return [*edges[first:], *edges[:first]] if first else edges
 
 

@@ -51,7 +51,11 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
     rate = floats(len(out_edge))
     for i in range(len(out_edge)):
         rate[i] = table[out_edge[i]]
-    best = floats(max_legs * vertices)  # at [legs * vertices + v]: over at most so many legs
+    into = floats(len(in_place))
+    for i in range(len(in_place)):
+        into[i] = rate[in_place[i]]
+    best = [floats(vertices) for _ in range(max_legs)]
+    one = best[1]
     closing = integers(vertices)
     reached = integers(vertices)
     improved = integers(vertices)
@@ -73,38 +77,38 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
             v = in_tail[place]
             if v < root:
                 break
-            last = rate[in_place[place]]
+            last = into[place]
             if last > 0.0:
                 closing[v] = in_place[place]
-                best[vertices + v] = last
+                one[v] = last
                 reached[count] = improved[count] = v
                 count += 1
         if count == 0:
             continue
         improving = count
         for legs in range(2, max_legs):
-            level = legs * vertices
-            below = level - vertices
+            level = best[legs]
+            below = best[legs - 1]
             for i in range(count):
-                best[level + reached[i]] = best[below + reached[i]]
+                level[reached[i]] = below[reached[i]]
             bettered = 0
             for i in range(improving):
                 w = improved[i]
-                rest = best[below + w]
+                rest = below[w]
                 for place in range(in_first[w], in_first[w + 1]):
                     v = in_tail[place]
                     if v <= root:
                         break
-                    worth = rate[in_place[place]] * rest
-                    if worth > best[level + v]:
-                        before = best[below + v]
-                        if best[level + v] == before:
+                    worth = into[place] * rest
+                    if worth > level[v]:
+                        before = below[v]
+                        if level[v] == before:
                             better[bettered] = v
                             bettered += 1
                             if before == 0.0:
                                 reached[count] = v
                                 count += 1
-                        best[level + v] = worth
+                        level[v] = worth
             improved, better = better, improved
             improving = bettered
 
@@ -116,7 +120,7 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
             v = path[depth]
             product = path_product[depth]
             left = max_legs - depth - 1
-            level = left * vertices
+            rest_of = best[left]
             place = cursor[depth]
             end = out_first[v + 1]
             descends = False
@@ -125,9 +129,9 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
                 if w <= root:
                     break
                 onward = product * rate[place]
-                if onward * best[level + w] > bar and not on_path[w]:
+                if onward * rest_of[w] > bar and not on_path[w]:
                     path_place[depth] = place
-                    whole = onward * best[vertices + w]
+                    whole = onward * one[w]
                     if depth + 2 >= min_legs and whole > bar:
                         products.append(whole)
                         for i in range(depth + 1):
@@ -150,7 +154,7 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
 
         for i in range(count):
             for legs in range(1, max_legs):
-                best[legs * vertices + reached[i]] = 0.0
+                best[legs][reached[i]] = 0.0
     return products, ends, edges
 
 
