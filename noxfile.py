@@ -67,7 +67,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Every test, on the installed package; on the oldest Python with branch coverage."""
-    install(session, ".[testing]", "tests")
+    install(session, ".[fast,testing]", "tests")
     coverage = ("--cov", "--cov-report=term") if session.python == PYTHONS[0] else ()
     session.run("pytest", "-q", "-n", "2", *coverage, *session.posargs, env=ENV)
 

@@ -2,7 +2,7 @@
 
 import functools
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 
 from triarb.finders.arrangement import arranged, graph, graph_without_dead_ends, has_rate, triangles
@@ -66,12 +66,12 @@ class BoundedCycleFinder(CycleFinder):
         """The first of what `find` gives, or None where it gives none; quicker where there are many."""
         if self.criteria.min_legs == 2:  # there and back on one market would pass for the best
             return next(iter(self.find(rates)), None)
-        nominated = self._nominated(rates, keep=1 - LOOSENED)
+        nominated = list(self._nominated(rates, keep=1 - LOOSENED))
         bar = max((product for product, _ in nominated), default=0.0) * (1 - LOOSENED)
         last = [entry for entry in nominated if entry[0] >= bar]
         return next(iter(self.criteria.decide(rates, last)), None)
 
-    def _nominated(self, rates: RateTable, *, keep: float) -> list[tuple[float, Sequence[int]]]:
+    def _nominated(self, rates: RateTable, *, keep: float) -> Iterator[tuple[float, Sequence[int]]]:
         """Products above the bar and their edges, in order; `keep` as in `search`."""
         criteria = self.criteria
         runner = machine(compiled=self.compiled)
@@ -87,11 +87,9 @@ class BoundedCycleFinder(CycleFinder):
                 table, *layout, criteria.min_legs, criteria.max_legs, criteria.nominating, keep
             )
         products, ends, edges = found
-        firsts = [0, *ends]
-        return [
-            (product, edges[first:end])
-            for product, first, end in zip(products, firsts, ends, strict=False)
-        ]
+        steps = tuple(edges)  # slices of which burden the garbage collector less than lists
+        places = map(slice, [0, *ends], ends)
+        return zip(products, map(steps.__getitem__, places), strict=True)
 
     def monitor(self, rates: RateTable, /) -> CertifiedCycleMonitor:
         """What keeps this finder's answer in `rates` while they change, with a proof at every tick.

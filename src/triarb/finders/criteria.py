@@ -8,13 +8,12 @@ import operator
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from itertools import chain
 
 import attrs
 
 from triarb.exceptions import UsageError
 from triarb.market.rates import RateTable
-from triarb.model import Cycle
+from triarb.model import Cycle, Leg
 from triarb.money import parse_bps
 
 MIN_LEGS = 2
@@ -103,8 +102,7 @@ class Criteria:
             rates: the table that they were found in.
             nominated: float products with the edges, in order, that they are products of; each cycle once.
         """
-        entries = list(nominated)
-        legs = {edge: rates.leg(edge) for edge in set(chain.from_iterable(e for _, e in entries))}
+        legs = _Legs(rates)
         ratios: dict[int, tuple[int, int]] = {}
 
         def exact(edges: Sequence[int]) -> tuple[int, int]:
@@ -122,14 +120,14 @@ class Criteria:
 
         certain = self.certain
         chosen = []
-        for product, edges in entries:
+        for product, edges in nominated:
             if len(edges) == 2 and legs[edges[0]].market == legs[edges[1]].market:
                 continue  # there and back on one market is no cycle, even where a rebate pays for it
             if product > certain or is_above(edges):
                 chosen.append((product, from_smallest(edges)))
         chosen.sort(key=operator.itemgetter(0), reverse=True)
 
-        cycles = [Cycle(tuple([legs[edge] for edge in edges])) for _, edges in chosen]
+        cycles = [Cycle(tuple(map(legs.__getitem__, edges))) for _, edges in chosen]
         for first, end in _near_ties([product for product, _ in chosen]):
             tied = [
                 (-Fraction(*exact(edges)), cycle.id, cycle)
@@ -140,10 +138,22 @@ class Criteria:
         return cycles
 
 
+class _Legs(dict[int, Leg]):
+    """The legs of edges, each made once."""
+
+    def __init__(self, rates: RateTable) -> None:
+        super().__init__()
+        self.rates = rates
+
+    def __missing__(self, edge: int) -> Leg:
+        leg = self[edge] = self.rates.leg(edge)
+        return leg
+
+
 def from_smallest(edges: Sequence[int]) -> Sequence[int]:
     """`edges` of a cycle, begun at the asset of the smallest name: its edge is the first in a table."""
     first = edges.index(min(edges))
-    return [*edges[first:], *edges[:first]] if first else edges
+    return (*edges[first:], *edges[:first]) if first else edges
 
 
 def _near_ties(products: Sequence[float]) -> Iterator[tuple[int, int]]:
