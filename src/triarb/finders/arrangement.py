@@ -22,7 +22,7 @@ class Graph(NamedTuple):
     out_edge: list[int]
     in_first: list[int]
     in_tail: list[int]
-    in_place: list[int]
+    in_edge: list[int]
 
 
 class Triangles(NamedTuple):
@@ -104,7 +104,6 @@ def graph(rates: RateTable, live: Sequence[int], start: frozenset[str]) -> Graph
     head = {edge: rank[heads[edge]] for edge in live}
     forward = sorted(live, key=lambda edge: tail[edge] * count - head[edge])
     backward = sorted(live, key=lambda edge: head[edge] * count - tail[edge])
-    place_of = {edge: place for place, edge in enumerate(forward)}
     return Graph(
         roots=sum(assets[v] in start for v in order) if start else count,
         out_first=_firsts(tail.values(), count),
@@ -112,7 +111,7 @@ def graph(rates: RateTable, live: Sequence[int], start: frozenset[str]) -> Graph
         out_edge=forward,
         in_first=_firsts(head.values(), count),
         in_tail=[tail[edge] for edge in backward],
-        in_place=[place_of[edge] for edge in backward],
+        in_edge=backward,
     )
 
 

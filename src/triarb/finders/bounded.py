@@ -64,15 +64,13 @@ class BoundedCycleFinder(CycleFinder):
 
     def best(self, rates: RateTable, /) -> Cycle | None:
         """The first of what `find` gives, or None where it gives none; quicker where there are many."""
-        if self.criteria.min_legs == 2:  # there and back on one market would pass for the best
-            return next(iter(self.find(rates)), None)
-        nominated = list(self._nominated(rates, keep=1 - LOOSENED))
-        bar = max((product for product, _ in nominated), default=0.0) * (1 - LOOSENED)
-        last = [entry for entry in nominated if entry[0] >= bar]
-        return next(iter(self.criteria.decide(rates, last)), None)
+        there_and_back = self.criteria.min_legs == 2  # on one market it would pass for the best
+        keep = 0.0 if there_and_back else 1 - LOOSENED
+        found = self.criteria.decide(rates, self._nominated(rates, keep=keep))
+        return found[0] if found else None
 
     def _nominated(self, rates: RateTable, *, keep: float) -> Iterator[tuple[float, Sequence[int]]]:
-        """Products above the bar and their edges, in order; `keep` as in `search`."""
+        """Products above the bar and their edges, in order; with `keep` (see `search`) only those of the best."""
         criteria = self.criteria
         runner = machine(compiled=self.compiled)
         table = runner.table(rates.rates)
@@ -88,8 +86,11 @@ class BoundedCycleFinder(CycleFinder):
             )
         products, ends, edges = found
         steps = tuple(edges)  # slices of which burden the garbage collector less than lists
-        places = map(slice, [0, *ends], ends)
-        return zip(products, map(steps.__getitem__, places), strict=True)
+        nominated = zip(products, map(steps.__getitem__, map(slice, (0, *ends), ends)), strict=True)
+        if not keep or not products:
+            return nominated
+        least = max(products) * keep
+        return (entry for entry in nominated if entry[0] >= least)
 
     def monitor(self, rates: RateTable, /) -> CertifiedCycleMonitor:
         """What keeps this finder's answer in `rates` while they change, with a proof at every tick.

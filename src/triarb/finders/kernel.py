@@ -16,7 +16,7 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
     out_edge: Sequence[int],
     in_first: Sequence[int],
     in_tail: Sequence[int],
-    in_place: Sequence[int],
+    in_edge: Sequence[int],
     min_legs: int,
     max_legs: int,
     bar: float,
@@ -38,7 +38,7 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
         out_edge: by place, the number of that edge in `table`.
         in_first: like `out_first`, for the edges into a vertex, by places in the two sequences that follow.
         in_tail: by place, the tail of an edge; within a head the highest first.
-        in_place: by place, the place of that edge in `out_head`.
+        in_edge: by place, the number of that edge in `table`.
         min_legs: at least 2.
         max_legs: at least `min_legs`.
         bar: at least zero.
@@ -48,12 +48,6 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
         By cycle its product; by cycle where its edges end in the last; and the edges of all, one cycle after the other.
     """
     vertices = len(out_first) - 1
-    rate = floats(len(out_edge))
-    for i in range(len(out_edge)):
-        rate[i] = table[out_edge[i]]
-    into = floats(len(in_place))
-    for i in range(len(in_place)):
-        into[i] = rate[in_place[i]]
     best = [floats(vertices) for _ in range(max_legs)]
     one = best[1]
     closing = integers(vertices)
@@ -62,7 +56,7 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
     better = integers(vertices)
     on_path = flags(vertices)
     path = integers(max_legs)
-    path_place = integers(max_legs)
+    path_edge = integers(max_legs)
     path_product = floats(max_legs)
     path_product[0] = 1.0
     cursor = integers(max_legs)
@@ -77,9 +71,9 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
             v = in_tail[place]
             if v < root:
                 break
-            last = into[place]
+            last = table[in_edge[place]]
             if last > 0.0:
-                closing[v] = in_place[place]
+                closing[v] = in_edge[place]
                 one[v] = last
                 reached[count] = improved[count] = v
                 count += 1
@@ -99,7 +93,7 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
                     v = in_tail[place]
                     if v <= root:
                         break
-                    worth = into[place] * rest
+                    worth = table[in_edge[place]] * rest
                     if worth > level[v]:
                         before = below[v]
                         if level[v] == before:
@@ -128,15 +122,15 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
                 w = out_head[place]
                 if w <= root:
                     break
-                onward = product * rate[place]
+                onward = product * table[out_edge[place]]
                 if onward * rest_of[w] > bar and not on_path[w]:
-                    path_place[depth] = place
+                    path_edge[depth] = out_edge[place]
                     whole = onward * one[w]
                     if depth + 2 >= min_legs and whole > bar:
                         products.append(whole)
                         for i in range(depth + 1):
-                            edges.append(out_edge[path_place[i]])  # noqa: PERF401 - a kernel
-                        edges.append(out_edge[closing[w]])
+                            edges.append(path_edge[i])  # noqa: PERF401 - a kernel
+                        edges.append(closing[w])
                         ends.append(len(edges))
                         bar = max(bar, whole * keep)
                     if left > 1:
