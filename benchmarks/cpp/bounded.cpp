@@ -1,7 +1,7 @@
 // The bounded search in C++: what triarb's search is measured against.
 //
 // The same question with the same bounds as triarb.finders.kernel: all simple cycles above a bar, or the best one. The
-// graph is laid out once; timed is what a change of rates costs: taking the rates in, and the search.
+// graph is laid out once; timed is what a change of rates costs, a search and its answer in order.
 //
 // In: vertices, edges, roots, min legs, max legs, bar, whether only the best, rounds; then by edge its tail, its head
 // (vertices numbered as they are to be searched) and its rate. Out: the median in microseconds, how many cycles, the
@@ -13,11 +13,6 @@
 #include <cstdio>
 #include <vector>
 
-struct Edge {
-    int32_t head, entering;  // the other end; for an edge out of a vertex unused, for one into it its place
-    double rate;
-};
-
 struct Found {
     double product;
     int32_t end;
@@ -25,28 +20,22 @@ struct Found {
 
 struct Search {
     int vertices, roots, min_legs, max_legs;
-    std::vector<int32_t> out_first, in_first, out_head, in_tail, out_edge, in_edge, in_place;
-    std::vector<double> out_rate, in_rate, best, product;
+    std::vector<int32_t> out_first, in_first, out_head, in_tail, out_edge, in_edge;
+    std::vector<double> table, best, product;
     std::vector<int32_t> closing, reached, improved, better, path, taken, cursor;
     std::vector<uint8_t> on_path;
     std::vector<Found> found;
     std::vector<int32_t> edges;
 
-    void take_in(const std::vector<double>& rates) {
-        for (size_t i = 0; i < out_edge.size(); i++) {
-            out_rate[i] = rates[out_edge[i]];
-            in_rate[i] = rates[in_edge[i]];
-        }
-    }
-
     int relax(int root) {
+        const double* rate = table.data();
         double* one = &best[vertices];
         int count = 0;
         for (int i = in_first[root]; i < in_first[root + 1] && in_tail[i] > root; i++) {
             int v = in_tail[i];
-            if (in_rate[i] > 0.0) {
-                closing[v] = in_place[i];
-                one[v] = in_rate[i];
+            if (rate[in_edge[i]] > 0.0) {
+                closing[v] = in_edge[i];
+                one[v] = rate[in_edge[i]];
                 reached[count] = improved[count] = v;
                 count++;
             }
@@ -62,7 +51,7 @@ struct Search {
                 for (int i = in_first[improved[k]]; i < in_first[improved[k] + 1]; i++) {
                     const int v = in_tail[i];
                     if (v <= root) break;
-                    const double worth = in_rate[i] * rest;
+                    const double worth = rate[in_edge[i]] * rest;
                     if (worth > level[v]) {
                         const double before = below[v];
                         if (level[v] == before) {
@@ -80,6 +69,7 @@ struct Search {
     }
 
     void run(double bar, double keep) {
+        const double* rate = table.data();
         found.clear();
         edges.clear();
         for (int root = 0; root < roots; root++) {
@@ -101,13 +91,13 @@ struct Search {
                 for (; i < end; i++) {
                     const int w = out_head[i];
                     if (w <= root) break;
-                    const double onward = so_far * out_rate[i];
+                    const double onward = so_far * rate[out_edge[i]];
                     if (!(onward * rest[w] > bar) || on_path[w]) continue;
-                    taken[depth] = i;
+                    taken[depth] = out_edge[i];
                     const double whole = onward * one[w];
                     if (depth + 2 >= min_legs && whole > bar) {
-                        for (int d = 0; d <= depth; d++) edges.push_back(out_edge[taken[d]]);
-                        edges.push_back(out_edge[closing[w]]);
+                        for (int d = 0; d <= depth; d++) edges.push_back(taken[d]);
+                        edges.push_back(closing[w]);
                         found.push_back({whole, static_cast<int32_t>(edges.size())});
                         bar = std::max(bar, whole * keep);
                     }
@@ -140,10 +130,11 @@ int main() {
     if (scanf("%d %d %d %d %d %lf %d %d", &s.vertices, &count, &s.roots, &s.min_legs, &s.max_legs,
               &bar, &only_best, &rounds) != 8)
         return 1;
-    std::vector<int32_t> tail(count), head(count), order(count), place(count);
-    std::vector<double> rates(count), times;
+    std::vector<int32_t> tail(count), head(count), order(count);
+    std::vector<double> times;
+    s.table.resize(count);
     for (int e = 0; e < count; e++)
-        if (scanf("%d %d %lf", &tail[e], &head[e], &rates[e]) != 3) return 1;
+        if (scanf("%d %d %lf", &tail[e], &head[e], &s.table[e]) != 3) return 1;
     const int n = s.vertices, legs = s.max_legs;
     s.out_first.resize(n + 1);
     s.in_first.resize(n + 1);
@@ -162,7 +153,6 @@ int main() {
     for (int i = 0; i < count; i++) {
         s.out_edge.push_back(order[i]);
         s.out_head.push_back(head[order[i]]);
-        place[order[i]] = i;
     }
     std::sort(order.begin(), order.end(), [&](int a, int b) {
         return head[a] != head[b] ? head[a] < head[b] : tail[a] > tail[b];
@@ -170,10 +160,7 @@ int main() {
     for (int i = 0; i < count; i++) {
         s.in_edge.push_back(order[i]);
         s.in_tail.push_back(tail[order[i]]);
-        s.in_place.push_back(place[order[i]]);
     }
-    s.out_rate.resize(count);
-    s.in_rate.resize(count);
     s.best.assign(static_cast<size_t>(legs) * n, 0.0);
     s.product.resize(legs);
     for (auto* ints : {&s.closing, &s.reached, &s.improved, &s.better}) ints->resize(n);
@@ -182,7 +169,6 @@ int main() {
     const double keep = only_best ? 1.0 : 0.0;
     for (int round = 0; round < rounds; round++) {
         const auto began = std::chrono::steady_clock::now();
-        s.take_in(rates);
         s.run(bar, keep);
         std::sort(s.found.begin(), s.found.end(),
                   [](const Found& a, const Found& b) { return a.product > b.product; });
