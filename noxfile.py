@@ -98,3 +98,10 @@ def octobot(session: nox.Session) -> list[str]:
             return []
         installed.touch()
     return ["--octobot", python]
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Mistakes that the law of execution forbids, made one by one: each must break a test."""
+    install(session, ".[testing]", "tests")
+    session.run("python", "-m", "mutations", *session.posargs, env=ENV)

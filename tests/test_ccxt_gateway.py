@@ -201,15 +201,16 @@ async def test_polls_are_repeated_then_raised(
         assert caught.value.code == code
 
 
-async def test_a_limit_is_not_asked_again(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
-    """Whoever is told to slow down does so: no second question after HTTP 429."""
-    asked = len(exchange.requests)
-    path = "/api/v3/ticker/bookTicker"
-    exchange.fault_next("GET", path, "instead", status=429, body='{"code":-1003,"msg":"Slow."}')
-    with pytest.raises(GatewayUnavailable, match=r"-1003 Slow\.") as caught:
-        await anext(gateway.quotes())
-    assert caught.value.code == "gateway.rate_limited"
-    assert len(exchange.requests) == asked + 1
+async def test_a_limit_is_kept_to(exchange: LoopbackExchange) -> None:
+    """D1: told to slow down, it asks nothing at all until the wait is over, and then goes on by itself."""
+    clock = ManualClock(NS_PER_SECOND)
+    async with gateway_to(exchange, clock=clock, credentials=None) as gateway:
+        path = "/api/v3/ticker/bookTicker"
+        exchange.fault_next("GET", path, "instead", status=429, body=answer(-1003))
+        asked, began_ns = len(exchange.requests), clock.now_ns()
+        assert len(await anext(gateway.quotes())) == 2
+        assert len(exchange.requests) == asked + 2
+        assert clock.now_ns() - began_ns >= 60 * NS_PER_SECOND
 
 
 async def test_books_are_checked(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
@@ -399,7 +400,7 @@ async def test_a_ready_instance_gives_the_data_and_stays_open(exchange: Loopback
             assert list(await gateway.markets()) == [ETH, BTC]
             trader = gateway._own().line.instance
             assert trader is not ready
-            assert (trader.timeout, trader.enableRateLimit) == (4321, False)
+            assert trader.timeout == 4321
             assert "maxRetriesOnFailure" not in trader.options
             assert (await gateway.submit(buy())).status is ACCEPTED
             (quote, _) = await anext(gateway.quotes())

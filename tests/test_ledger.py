@@ -25,6 +25,7 @@ from triarb.exceptions import LedgerError, UsageError
 from triarb.ledger import Ledger, SqlLedger, accounts, default_path, schema
 from triarb.ledger.accounts import RECENT, Accounts
 from triarb.ledger.codec import KINDS, decode, encode
+from triarb.ledger.storage import BEGINNING, Entry
 from triarb.ledger.tables import alembic_version, metadata
 from triarb.model import (
     Answered,
@@ -60,6 +61,7 @@ from triarb.money import arithmetic
 from triarb.testing.ledger import check_ledger
 
 DAY_NS = 86_400_000_000_000
+HEAD = schema.revisions()[-1]
 MEMORY = "sqlite://"
 
 # -- events of every kind -------------------------------------------------------------------------------------------
@@ -741,7 +743,8 @@ async def test_long_journals_are_read_whole(path):
     await write(path)
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         rows = [(n, e.at_ns, "Resumed", encode(e)) for n, e in enumerate(events, 1)]
-        connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, '')", rows)
+    chain(path)
     async with SqlLedger(path) as ledger:
         assert list(ledger.events()) == events
         await ledger.append(Halted(0, "after them all"))
@@ -959,11 +962,51 @@ async def test_a_truncated_ledger_is_damaged(path, part):
     ],
 )
 async def test_a_journal_that_contradicts_itself_is_damaged(path, statement, what):
-    """A gap, a changed amount, an unreadable event and an impossible one are all found when it is opened."""
+    """A gap, a changed amount, an unreadable event and an impossible one are found, even where the chain holds (E5)."""
     await write(path, deposit("5"), Halted(0, ""), Halted(0, ""), ExecutionStarted(0, 1, plan()))
     sql(path, statement)
+    chain(path)
     assert what in await fails_to_open(path, "ledger.corrupt")
     assert what in await fails_to_open(path, "ledger.corrupt", read_only=True)
+
+
+def chain(path):
+    """Make the digests fit whatever the journal says now."""
+    digests = [BEGINNING]
+    for row in sql(path, "SELECT seq, at_ns, kind, payload FROM journal ORDER BY seq"):
+        digests.append(Entry.after(digests[-1], *row).digest)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        rows = [(digest, seq) for seq, digest in enumerate(digests)]
+        connection.executemany("UPDATE journal SET digest = ? WHERE seq = ?", rows)
+
+
+@pytest.mark.parametrize(
+    ("statement", "event"),
+    [
+        ("UPDATE journal SET payload = replace(payload, 'by hand', 'by mind') WHERE seq = 2", 2),
+        ("UPDATE journal SET at_ns = at_ns + 1 WHERE seq = 1", 1),
+        ("UPDATE journal SET kind = 'Resumed' WHERE seq = 2", 2),
+        ("UPDATE journal SET digest = replace(digest, 'a', 'b') WHERE seq = 3", 3),
+    ],
+)
+async def test_an_event_that_was_changed_after_it_was_written_is_found(path, statement, event):
+    """Each digest is over the event and all before it, so that no change goes unseen (E5)."""
+    await write(path, deposit("5"), Halted(0, "by hand"), deposit("7"))
+    sql(path, statement)
+    what = f"event {event} is not as it was written"
+    assert what in await fails_to_open(path, "ledger.corrupt")
+    assert what in await fails_to_open(path, "ledger.corrupt", read_only=True)
+
+
+async def test_a_ledger_from_before_the_chain_is_chained(path):
+    """Upgrading chains the events that are there, so that a later change of them is found."""
+    held = await write(path, deposit("5"), Halted(0, "by hand"))
+    digests = sql(path, "SELECT digest FROM journal")
+    sql(path, "ALTER TABLE journal DROP COLUMN digest")
+    sql(path, "UPDATE alembic_version SET version_num = '0001'")
+    assert await write(path) == held
+    assert sql(path, "SELECT digest FROM journal") == digests
+    assert backups(path) == ["ledger.sqlite.0001-1.backup"]
 
 
 # -- schemas --------------------------------------------------------------------------------------------------------
@@ -981,8 +1024,8 @@ def migrations(tmp_path, monkeypatch):
 
     def add(upgrade):
         monkeypatch.setattr(schema, "MIGRATIONS", folder)
-        (folder / "versions" / "0002_more.py").write_text(
-            "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+        (folder / "versions" / "9000_more.py").write_text(
+            f"from alembic import op\nrevision, down_revision = '9000', '{HEAD}'\n"
             f"def upgrade():\n    {upgrade}\n"
         )
 
@@ -1019,14 +1062,14 @@ async def test_an_older_ledger_is_backed_up_and_upgraded(path, migrations):
     """What it held stays, and the copy beside it is what it was; the next upgrade makes a copy of its own."""
     held = await write(path, deposit("5"), Halted(0, "by hand"))
     old_schema = schema_of(path)
-    path.with_name("ledger.sqlite.0001-1.backup").write_text("an earlier one")
+    path.with_name(f"ledger.sqlite.{HEAD}-1.backup").write_text("an earlier one")
     migrations("op.execute('CREATE TABLE notes (text TEXT)')")
-    assert "0001" in await fails_to_open(path, "ledger.older", read_only=True)
+    assert HEAD in await fails_to_open(path, "ledger.older", read_only=True)
     assert await write(path) == held
-    assert sql(path, "SELECT * FROM alembic_version") == [("0002",)]
+    assert sql(path, "SELECT * FROM alembic_version") == [("9000",)]
     assert schema_of(path) != old_schema
-    assert backups(path) == ["ledger.sqlite.0001-1.backup", "ledger.sqlite.0001-2.backup"]
-    copy = path.with_name("ledger.sqlite.0001-2.backup")
+    assert backups(path) == [f"ledger.sqlite.{HEAD}-{n}.backup" for n in (1, 2)]
+    copy = path.with_name(f"ledger.sqlite.{HEAD}-2.backup")
     assert schema_of(copy) == old_schema
     assert sql(copy, "SELECT count(*) FROM journal") == [(2,)]
     assert await write(path, deposit()) != held
@@ -1040,7 +1083,7 @@ async def test_an_upgrade_that_fails_changes_nothing(path, migrations):
     migrations("op.execute('CREATE TABLE notes (text TEXT)'); op.execute('nonsense')")
     assert "nonsense" in await fails_to_open(path, "ledger.database")
     assert schema_of(path) == before
-    assert sql(path, "SELECT * FROM alembic_version") == [("0001",)]
+    assert sql(path, "SELECT * FROM alembic_version") == [(HEAD,)]
     migrations("op.execute('CREATE TABLE notes (text TEXT)')")
     assert (await write(path)).balances == {"USDT": Decimal(1)}
 
@@ -1104,7 +1147,7 @@ async def test_a_journal_that_somebody_else_continued_takes_nothing_more(path):
     """Whoever writes past the lock is noticed at the next append, and from then on nothing is taken."""
     async with SqlLedger(path) as ledger:
         await ledger.append(deposit())
-        sql(path, f"INSERT INTO journal VALUES (2, 0, 'Resumed', '{encode(Resumed(0, 'x'))}')")
+        sql(path, f"INSERT INTO journal VALUES (2, 0, 'Resumed', '{encode(Resumed(0, 'x'))}', '')")
         for _ in range(2):
             with pytest.raises(LedgerError, match="somebody else") as caught:
                 await ledger.append(deposit())

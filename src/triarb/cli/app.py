@@ -26,6 +26,8 @@ COMMANDS = {  # each is imported when it is asked for
     "demo": "Run the whole engine on a generated exchange; needs nothing.",
     "paper": "Trade on paper: live prices, simulated orders, a real ledger.",
     "report": "Report what the runs of a ledger came to.",
+    "halt": "Stop all trading on ledgers: no new exposure from now on.",
+    "resume": "Lift the halt of a ledger, by hand.",
 }
 for name, summary in COMMANDS.items():
     app.command(f"triarb.cli.{name}:{name}", name=name, help=summary)

@@ -9,14 +9,15 @@ import attrs
 from triarb.clock import NS_PER_SECOND, Clock, SystemClock
 from triarb.engine.feed import Feed
 from triarb.engine.observers import Observer, Observers
-from triarb.engine.opening import own_ledger, settle, unsettled
+from triarb.engine.opening import lift, own_ledger, settle, unsettled
 from triarb.engine.tally import Tally, check_end
 from triarb.exceptions import GatewayError, UsageError
 from triarb.execution import ExecutionContext, Executor, SequentialExecutor
+from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.ids import check_epoch, new_epoch
 from triarb.finders import BoundedCycleFinder
 from triarb.finders.finder import CycleFinder
-from triarb.gateways.gateway import ExchangeGateway
+from triarb.gateways.gateway import Budgeted, ExchangeGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.model import (
     Confirmed,
@@ -35,7 +36,6 @@ from triarb.model import (
     Plan,
     Planned,
     Refused,
-    Resumed,
     Reviewed,
 )
 from triarb.pipeline import nominate, review, size
@@ -100,16 +100,17 @@ class Engine:
         self._feed: Feed | None = None
         self._stop = asyncio.Event()
         self._ended = False
-        self._halted: str | None = None
+        self._latch = HaltLatch()
         self._tally = Tally()
 
     async def __aenter__(self) -> Self:
         if self._ledger is None:
             self._ledger = self._owned = await own_ledger(self.gateway).__aenter__()
         try:
+            if isinstance(self._ledger, SqlLedger) and self._ledger.path is not None:
+                self._latch.keep_in(halt_file(self._ledger.path))
             await settle(self._ledger, self.gateway, self.clock, self._epoch)
-            if self._halted is not None:  # before it was open
-                await self._ledger.append(Halted(self.clock.now_ns(), self._halted))
+            await self._journal_halt()  # one from before it was open
         except BaseException:
             await self.__aexit__()
             raise
@@ -139,12 +140,13 @@ class Engine:
         """Take no new exposure until `resume`, this run or any later one on this ledger.
 
         Acts at once, and is durable when it returns; an engine that is not open yet writes it when it opens.
+
+        Raises:
+            LedgerError: it could not be made durable in the latch's file or in the ledger; it holds nevertheless.
         """
-        self._halted = reason  # first, so that no order passes the gate while the ledger writes
+        self._latch.set(reason)  # first, so that no order passes the gate while the ledger writes
         if self._opened:
-            event = Halted(self.clock.now_ns(), reason)
-            await self.ledger.append(event)
-            self._emit(event)
+            await self._journal_halt()
 
     async def resume(self, by: str) -> None:
         """Lift a halt, by hand: say who.
@@ -155,8 +157,7 @@ class Engine:
         unproven = unsettled(self.ledger.portfolio())
         if unproven is not None:
             raise UsageError(unproven.sentence, hint="settle its order at the exchange first")
-        await self.ledger.append(Resumed(self.clock.now_ns(), by))
-        self._halted = None
+        await lift(self.ledger, self._latch, by, self.clock.now_ns())
 
     def stop(self) -> None:
         """End `run` after the execution that is under way, if one is; before `run`, it ends at once."""
@@ -190,6 +191,8 @@ class Engine:
             plan = self._blocked() or await self._decide(cycle)
             if isinstance(plan, Refused):
                 self._declined(cycle, plan)
+            elif (full := self._room(plan)) is not None:
+                self._declined(cycle, full)
             else:
                 return await self._execute(plan)
         return None
@@ -228,6 +231,7 @@ class Engine:
                     await self.clock.sleep(self._interval_seconds)
         finally:
             self._stop.clear()  # only now: a stop that came before the first step counts
+            await self._journal_halt()  # one that came by the latch's file
             ended = self._tally.ended(began_ns, self.clock.now_ns(), self.gateway)
             self._emit(ended)
             await self.ledger.append(ended)
@@ -343,6 +347,11 @@ class Engine:
             refusals.append(plan)
         return refusals[0]
 
+    def _room(self, plan: Plan) -> Refused | None:
+        """Why the exchange might not take all legs and as many orders to turn them back; None if it would."""
+        orders = 2 * len(plan.legs)
+        return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
+
     async def _execute(self, plan: Plan) -> Execution:
         context = ExecutionContext(
             self.gateway,
@@ -373,8 +382,16 @@ class Engine:
         return None if halted is None else Refused("engine.halted", f"halted: {halted}")
 
     def _halt_reason(self) -> str | None:
-        """Our own word first: the ledger may still be writing it. Another engine's halt is in the ledger only."""
-        return self._halted if self._halted is not None else self.ledger.portfolio().halted
+        """The latch first: the ledger may still be writing it. An earlier engine's halt may be in the ledger only."""
+        return self._latch.reason or self.ledger.portfolio().halted
+
+    async def _journal_halt(self) -> None:
+        """Write a halt that the ledger does not know yet."""
+        reason = self._latch.reason
+        if reason is not None and self.ledger.portfolio().halted is None:
+            event = Halted(self.clock.now_ns(), reason)
+            await self.ledger.append(event)
+            self._emit(event)
 
     def _blocked(self) -> Refused | None:
         """Why no cycle may be begun now; None if one may."""

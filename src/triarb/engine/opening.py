@@ -1,9 +1,10 @@
 """How an engine begins: its ledger, its epoch, and balances that ledger and exchange agree on."""
 
 from triarb.clock import Clock
+from triarb.execution.halt import HaltLatch
 from triarb.gateways.gateway import ExchangeGateway, Restorable
 from triarb.ledger import Ledger, SqlLedger, default_path
-from triarb.model import BalancesSet, EpochStarted, Portfolio, Refused
+from triarb.model import BalancesSet, EpochStarted, Portfolio, Refused, Resumed
 from triarb.money import ZERO, arithmetic
 
 
@@ -12,6 +13,12 @@ def own_ledger(gateway: ExchangeGateway) -> SqlLedger:
     if gateway.mode == "replay":
         return SqlLedger("sqlite://")
     return SqlLedger(default_path(gateway.exchange, gateway.mode))
+
+
+async def lift(ledger: Ledger, latch: HaltLatch, by: str, now_ns: int) -> None:
+    """End a halt by the will of `by`, a person; the latch last, so that what fails half-way is still halted."""
+    await ledger.append(Resumed(now_ns, by))
+    latch.lift()
 
 
 async def settle(ledger: Ledger, gateway: ExchangeGateway, clock: Clock, epoch: str) -> None:

@@ -19,6 +19,7 @@ from triarb.model import (
     OrderBook,
     OrderState,
     Quote,
+    Refused,
     Submission,
     Withdrawn,
 )
@@ -131,6 +132,21 @@ class ExchangeGateway(MarketData, Trading, Protocol):
         /,
     ) -> None:
         """Close all that was opened."""
+        ...
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """A gateway whose exchange counts requests and orders, and bans those who send too many."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def room_for(self, orders: int, /) -> Refused | None:
+        """Why `orders` more, and what proves them, might not be let through now; None where they would be.
+
+        Asked before the first leg of an execution, for all its legs and for turning them back.
+        """
         ...
 
 

@@ -50,6 +50,7 @@ class SqlLedger(Ledger):
 
     An async context manager. One at a time is open for writing, which a lock beside the file sees to; on entry the
     journal is read back, and the portfolio is what it was when the ledger was closed, or when its process died.
+    Each event carries a digest over itself and all before it, so that none can be changed unseen.
 
     Args:
         place: the file, made with its folders where there is none; or a SQLAlchemy URL. ``"sqlite://"`` is in

@@ -12,12 +12,13 @@ from triarb.gateways.ccxt.account import Account
 from triarb.gateways.ccxt.credentials import Credentials
 from triarb.gateways.ccxt.fees import account_fees, scheduled_fees
 from triarb.gateways.ccxt.instances import SessionFactory
+from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
 from triarb.gateways.ccxt.orders import FINDS_BY_CLIENT_ID
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
-from triarb.gateways.ccxt.wire import watch
-from triarb.gateways.gateway import DEFAULT_DEPTH, ExchangeGateway
+from triarb.gateways.ccxt.wire import Guard, watch
+from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
 from triarb.market.unified import market_from_ccxt
@@ -30,6 +31,7 @@ from triarb.model import (
     OrderBook,
     OrderState,
     Quote,
+    Refused,
     Submission,
     Withdrawn,
 )
@@ -44,14 +46,15 @@ _DEPTHS = {
 }
 
 
-class CcxtGateway(ExchangeGateway):
+class CcxtGateway(ExchangeGateway, Budgeted):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
     with `sandbox=False` it reads production's account, and sends no order there. It is an async context manager: it
     loads the markets on entry, and closes what it opened on exit.
 
-    An order is sent once, with its own numbers as text. That it was rejected is said only where that is proven, and
+    Requests are counted by triarb's own limiter, in which orders and what proves them go first; a ready instance keeps
+    its own. An order is sent once, with its own numbers as text. That it was rejected is said only where that is proven, and
     whatever is not proven is UNKNOWN; see `triarb.gateways.ccxt.orders`. Fills may lag behind what an order filled.
 
     Args:
@@ -104,6 +107,9 @@ class CcxtGateway(ExchangeGateway):
         self._timeout_ms = timeout_ms
         self._clock = SystemClock() if clock is None else clock
         self._opened = AsyncExitStack()
+        self._limiter: Limiter | None = (
+            None  # one for both instances: the exchange counts addresses
+        )
         self._data: Line | None = None
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
@@ -159,15 +165,21 @@ class CcxtGateway(ExchangeGateway):
             like=self._ready,
             clock=self._clock,
         )
-        watch(trader, enter_sandbox(trader) if self._sandbox else None)
+        self._watch(trader, enter_sandbox(trader) if self._sandbox else None, urgent=True)
         return trader
 
     def _new_data(self) -> Any:
         data = instances.data_instance(self._kind, timeout_ms=self._timeout_ms)
         if self.mode == "sandbox":
             enter_sandbox(data)
-        watch(data, None)
+        self._watch(data, None, urgent=False)
         return data
+
+    def _watch(self, exchange: Any, guard: Guard | None, *, urgent: bool) -> None:
+        if self._limiter is None:
+            self._limiter = Limiter(exchange, self._clock)
+        watch(exchange, guard, self._limiter.heard)
+        use_limiter(exchange, self._limiter, urgent=urgent)
 
     async def __aenter__(self) -> Self:
         """Connect and load the markets.
@@ -316,6 +328,10 @@ class CcxtGateway(ExchangeGateway):
             UsageError: no such market.
         """
         return await self._own(acting=True).cancel(client_id, self._market(symbol))
+
+    def room_for(self, orders: int, /) -> Refused | None:
+        """Why the exchange might not let `orders` more through now, by our own count and what it told us."""
+        return None if self._limiter is None else self._limiter.room_for(orders)
 
     # What may be done
 
