@@ -212,10 +212,11 @@ def where_time_goes(exchange: Exchange, max_legs: int, start: tuple[str, ...]) -
             in_process("decide", functools.partial(finder.criteria.decide, exchange.rates, found)),
         ]
     )
+    searching = max(0.0, inside.seconds - call.seconds)
     rest = whole.seconds - inside.seconds - deciding.seconds
     yield (
         f"  of {shown(whole.seconds)}: an empty compiled search {shown(call.seconds)}, searching"
-        f" {shown(inside.seconds - call.seconds)}, deciding exactly on the best and making it"
+        f" {shown(searching)}, deciding exactly on the best and making it"
         f" {shown(deciding.seconds)}, the rest {shown(rest)};"
     )
     floor = call.seconds + deciding.seconds

@@ -1,7 +1,7 @@
 """OctoBot-Triangular-Arbitrage, in an environment of its own: a line of JSON in, a line of JSON out.
 
-In: {"prices": {symbol: price}, "legs": number}. Out: {"seconds": of its search alone, "legs": of what it found}. Its
-search lists every cycle of any length, which no exchange lets it finish; it is bounded here to the legs asked for.
+In: {"prices": {symbol: price}, "legs": number}. Out: {"seconds": processor time of its search alone, "legs": of what it
+found}. Its search lists every cycle of any length, which no exchange lets it finish; here it is bounded to those legs.
 """
 
 import functools
@@ -20,7 +20,7 @@ for line in sys.stdin:
         for symbol, price in asked["prices"].items()
     ]
     detector.nx.simple_cycles = functools.partial(every_cycle, length_bound=asked["legs"])
-    began = time.perf_counter()
+    began = time.process_time()
     cycle, _ = detector.get_best_opportunity(tickers, asked["legs"])
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     print(json.dumps({"seconds": seconds, "legs": len(cycle or ())}), flush=True)  # noqa: T201
