@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +23,7 @@ from benchmarks.rivals import (
     rustworkx_negative_cycle,
 )
 from triarb import BoundedCycleFinder, Cycle, FeeSchedule, GeneratedExchange, RateTable, Snapshot
-from triarb.finders.arrangement import arranged, graph_without_dead_ends, triangles
+from triarb.finders.arrangement import graph, triangles
 from triarb.finders.compiled import is_installed, machine
 from triarb.finders.criteria import LOOSENED
 from triarb.finders.kernel import join, search
@@ -183,12 +182,12 @@ def _first_searches(exchange: Exchange, finder: BoundedCycleFinder) -> Any:
 def search_alone(finder: BoundedCycleFinder, rates: RateTable) -> Callable[[], object]:
     """The compiled call by which `finder` searches for the best, everything else at hand."""
     runner, criteria = machine(compiled=True), finder.criteria
-    table, last = runner.table(rates.rates), (criteria.nominating, 1 - LOOSENED)
+    table, last = runner.array(rates.rates), (criteria.nominating, 1 - LOOSENED)
     if criteria.max_legs == 3:
-        layout = arranged(rates, triangles, criteria.start, runner)
-        return functools.partial(runner.kernel(join), table, *layout, *last)
-    layout = arranged(rates, graph_without_dead_ends, criteria.start, runner)
-    return functools.partial(runner.kernel(search), table, *layout, 3, criteria.max_legs, *last)
+        listed = triangles(rates, criteria.start, runner)
+        return functools.partial(runner.kernel(join), table, *listed, *last)
+    pairs = graph(rates, criteria.start, runner, without_dead_ends=True)
+    return functools.partial(runner.kernel(search), table, *pairs, 3, criteria.max_legs, *last)
 
 
 def where_time_goes(exchange: Exchange, max_legs: int, start: tuple[str, ...]) -> Iterator[str]:
@@ -198,9 +197,8 @@ def where_time_goes(exchange: Exchange, max_legs: int, start: tuple[str, ...]) -
     if not finder.compiled:
         return
     runner = machine(compiled=True)
-    zero, none = runner.numbers([0]), runner.numbers([])
-    table = runner.table(exchange.rates.rates)
-    empty = (table, 0, zero, none, none, zero, none, none, 3, max_legs, 1.0, 0.0)
+    none, zero = runner.numbers([]), runner.numbers([0])
+    empty = (runner.array(exchange.rates.rates), 0, zero, none, none, none, 3, max_legs, 1.0, 0.0)
     edge = {(leg.market.symbol, leg.side): number for number, leg in _legs(exchange.rates)}
     legs = () if best is None else best.legs
     found = [(_product(best), [edge[leg.market.symbol, leg.side] for leg in legs])][: len(legs)]
@@ -231,13 +229,13 @@ def _legs(rates: RateTable) -> Iterator[tuple[int, Any]]:
 
 def bytes_a_market(exchange: Exchange) -> float:
     """What is laid out for both searches, without and with the triangles."""
-    live = [edge for edge, rate in enumerate(exchange.rates.rates) if rate > 0.0]
-    size = 0
-    for arrange in (graph_without_dead_ends, triangles):
-        for part in arrange(exchange.rates, live, frozenset()):
-            if not isinstance(part, int):
-                size += np.array(part, np.uint32).nbytes
-    return size / len(exchange.snapshot.markets)
+    runner = machine(compiled=True)
+    layouts: list[Any] = [
+        graph(exchange.rates, frozenset(), runner, without_dead_ends=True),
+        triangles(exchange.rates, frozenset(), runner),
+    ]
+    parts = [part for layout in layouts for part in layout if not isinstance(part, int)]
+    return sum(part.nbytes for part in parts) / len(exchange.snapshot.markets)
 
 
 def report(console: Console, options: argparse.Namespace) -> None:

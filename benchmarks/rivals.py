@@ -16,7 +16,8 @@ import networkx as nx
 
 from benchmarks.race import Contender
 from triarb import FeeSchedule, RateTable, Snapshot
-from triarb.finders.arrangement import graph_without_dead_ends
+from triarb.finders.arrangement import graph
+from triarb.finders.compiled import machine
 from triarb.market.graph import market_graph
 
 SOURCE = Path(__file__).parent / "cpp" / "bounded.cpp"
@@ -111,19 +112,18 @@ class CppSearch:
         bar: float,
         only_best: bool,
     ) -> None:
-        live = [edge for edge, rate in enumerate(rates.rates) if rate > 0.0]
-        graph = graph_without_dead_ends(rates, live, frozenset(start))
-        vertices = len(graph.out_first) - 1
-        tail = [
-            v for v in range(vertices) for _ in range(graph.out_first[v], graph.out_first[v + 1])
+        layout: Any = graph(
+            rates, frozenset(start), machine(compiled=False), without_dead_ends=True
+        )
+        vertices = len(layout.first) - 1
+        rows = [
+            f"{v} {layout.other[place]} {rates.rates[layout.there[place]]!r}"
+            for v in range(vertices)
+            for place in range(layout.first[v], layout.first[v + 1])
         ]
-        head = [
-            f"{vertices} {len(tail)} {graph.roots} 3 {max_legs} {bar!r} {only_best:d} {CPP_ROUNDS}"
-        ]
-        ends = zip(tail, graph.out_head, graph.out_edge, strict=True)
-        lines = [f"{u} {v} {rates.rates[edge]!r}" for u, v, edge in ends]
+        head = f"{vertices} {len(rows)} {layout.roots} 3 {max_legs} {bar!r} {only_best:d}"
         self._program = program
-        self._text = "\n".join([*head, *lines])
+        self._text = "\n".join([f"{head} {CPP_ROUNDS}", *rows])
         self.count, self.best = 0, 0.0
         self.seconds()
 

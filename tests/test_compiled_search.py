@@ -16,7 +16,7 @@ from hypothesis import event, given, settings, strategies as st
 
 from triarb.exceptions import UsageError
 from triarb.finders import BoundedCycleFinder, compiled
-from triarb.finders.arrangement import graph, graph_without_dead_ends, triangles
+from triarb.finders.arrangement import graph, has_rate, lay_out, list_triangles, triangles
 from triarb.finders.kernel import join, search
 from triarb.finders.reference import NetworkxCycleFinder
 from triarb.market import FeeSchedule, RateTable, Snapshot
@@ -25,6 +25,7 @@ from triarb.model import Fee, Market, Provenance, Quote, Withdrawn
 from triarb.testing.strategies import NAMES, exchanges
 
 SNAPSHOTS = Path(__file__).parents[2] / "shared/data/snapshots"
+KERNELS = (search, join, has_rate, lay_out, list_triangles)
 Exchange = tuple[list[Market], FeeSchedule, list[Quote]]
 
 both_modes = pytest.mark.parametrize("is_compiled", [False, True], ids=["plain", "compiled"])
@@ -172,7 +173,7 @@ def test_no_search_waits_for_a_compiler() -> None:
         for least, most in ((2, 2), (2, 5), (3, 3), (3, 8))
         for start in ((), ("A",))
     ]
-    kernels = [compiled.compile_kernel(kernel) for kernel in (search, join)]
+    kernels = [compiled.compile_kernel(kernel) for kernel in KERNELS]
     before = [list(kernel.signatures) for kernel in kernels]
     rates = triangle_table()
     for table in (rates, RateTable((), FeeSchedule.flat(0))):
@@ -187,14 +188,15 @@ def test_what_is_laid_out_is_small() -> None:
     """The arrays of both searches take less than a kilobyte a market."""
     snapshot = GeneratedExchange(1_500, seed=1).snapshot()
     rates = RateTable(snapshot.markets, FeeSchedule.flat(0), snapshot.quotes)
-    numbers = compiled.machine(compiled=True).numbers
-    for arrange in (graph, graph_without_dead_ends, triangles):
-        parts: list[Any] = [
-            numbers(part)
-            for part in arrange(rates, range(len(rates.rates)), frozenset())
-            if not isinstance(part, int)
-        ]
-        assert 0 < sum(part.nbytes for part in parts) < 1_000 * len(snapshot.markets)
+    runner = compiled.machine(compiled=True)
+    layouts: list[Any] = [
+        graph(rates, frozenset(), runner, without_dead_ends=True),
+        graph(rates, frozenset(), runner, without_dead_ends=False),
+        triangles(rates, frozenset(), runner),
+    ]
+    for layout in layouts:
+        size = sum(part.nbytes for part in layout if not isinstance(part, int))
+        assert 0 < size < 1_000 * len(snapshot.markets)
 
 
 @pytest.mark.parametrize(("asked", "chosen"), [(None, False), (False, False)])

@@ -1,16 +1,16 @@
 """BoundedCycleFinder: the default search, whose work grows with what is profitable."""
 
 import functools
-from array import array
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 
-from triarb.finders.arrangement import arranged, graph, graph_without_dead_ends, has_rate, triangles
+from triarb.finders.arrangement import graph, has_rate, triangles
 from triarb.finders.compiled import choose, machine
 from triarb.finders.criteria import LOOSENED, Criteria
 from triarb.finders.finder import CycleFinder
 from triarb.finders.kernel import join, search
 from triarb.finders.monitor import CertifiedCycleMonitor
+from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
 from triarb.model import Cycle
 
@@ -73,17 +73,15 @@ class BoundedCycleFinder(CycleFinder):
         """Products above the bar and their edges, in order; with `keep` (see `search`) only those of the best."""
         criteria = self.criteria
         runner = machine(compiled=self.compiled)
-        table = runner.table(rates.rates)
+        table = runner.array(rates.rates)
+        legs = (criteria.min_legs, criteria.max_legs)
         found: tuple[list[float], list[int], list[int]]
-        if (criteria.min_legs, criteria.max_legs) == (3, 3):
-            layout = arranged(rates, triangles, criteria.start, runner)
+        if legs == (3, 3):
+            layout = triangles(rates, criteria.start, runner)
             found = runner.kernel(join)(table, *layout, criteria.nominating, keep)
         else:
-            arrange = graph if criteria.min_legs == 2 else graph_without_dead_ends
-            layout = arranged(rates, arrange, criteria.start, runner)
-            found = runner.kernel(search)(
-                table, *layout, criteria.min_legs, criteria.max_legs, criteria.nominating, keep
-            )
+            layout = graph(rates, criteria.start, runner, without_dead_ends=legs[0] > 2)
+            found = runner.kernel(search)(table, *layout, *legs, criteria.nominating, keep)
         products, ends, edges = found
         steps = tuple(edges)  # slices of which burden the garbage collector less than lists
         nominated = zip(products, map(steps.__getitem__, map(slice, (0, *ends), ends)), strict=True)
@@ -112,7 +110,10 @@ class BoundedCycleFinder(CycleFinder):
 def warm() -> None:
     """Compile the kernels of the search, or read what is kept of them."""
     runner = machine(compiled=True)
-    table, none, zero = runner.table(array("d", [0.0])), runner.numbers([]), runner.numbers([0])
-    runner.kernel(has_rate)(table, zero)
-    runner.kernel(join)(table, zero, zero, zero, 1.0, 0.0)
-    runner.kernel(search)(table, 0, zero, none, none, zero, none, none, 3, 3, 1.0, 0.0)
+    nothing = RateTable((), FeeSchedule.flat(0))
+    table = runner.array(nothing.rates)
+    pairs = graph(nothing, frozenset(), runner, without_dead_ends=True)
+    listed = triangles(nothing, frozenset(), runner)
+    runner.kernel(has_rate)(table, runner.numbers([]))
+    runner.kernel(search)(table, *pairs, 3, 3, 1.0, 0.0)
+    runner.kernel(join)(table, *listed, 1.0, 0.0)

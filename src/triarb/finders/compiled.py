@@ -72,12 +72,12 @@ class Machine(NamedTuple):
     Attributes:
         kernel: what runs in the place of a kernel.
         numbers: a list of integers as kernels are given it.
-        table: an array of floats as kernels are given it, not copied.
+        array: an array as kernels are given it, not copied.
     """
 
     kernel: Callable[[Callable[..., Any]], Callable[..., Any]]
     numbers: Callable[[list[int]], Sequence[int]]
-    table: Callable[["array[float]"], Any]
+    array: Callable[["array[float] | array[int]"], Any]
 
 
 @functools.cache

@@ -11,12 +11,10 @@ from triarb.finders.compiled import flags, floats, integers
 def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wants it
     table: Sequence[float],
     roots: int,
-    out_first: Sequence[int],
-    out_head: Sequence[int],
-    out_edge: Sequence[int],
-    in_first: Sequence[int],
-    in_tail: Sequence[int],
-    in_edge: Sequence[int],
+    first: Sequence[int],
+    other: Sequence[int],
+    there: Sequence[int],
+    back: Sequence[int],
     min_legs: int,
     max_legs: int,
     bar: float,
@@ -33,12 +31,10 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
     Args:
         table: by edge, its rate; zero where there is none.
         roots: how many vertices are roots, in the order of their numbers.
-        out_first: the places of tail v are ``range(out_first[v], out_first[v + 1])``.
-        out_head: by place, the head of an edge; within a tail the highest first, so that those taken out stand last.
-        out_edge: by place, the number of that edge in `table`.
-        in_first: like `out_first`, for the edges into a vertex, by places in the two sequences that follow.
-        in_tail: by place, the tail of an edge; within a head the highest first.
-        in_edge: by place, the number of that edge in `table`.
+        first: the places of vertex v, one for each vertex that it shares edges with, are ``range(first[v], first[v + 1])``.
+        other: by place, that other vertex; within a vertex the highest first, so that those taken out stand last.
+        there: by place, the number in `table` of the edge to the other.
+        back: by place, the number of the edge from the other.
         min_legs: at least 2.
         max_legs: at least `min_legs`.
         bar: at least zero.
@@ -47,7 +43,7 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
     Returns:
         By cycle its product; by cycle where its edges end in the last; and the edges of all, one cycle after the other.
     """
-    vertices = len(out_first) - 1
+    vertices = len(first) - 1
     best = [floats(vertices) for _ in range(max_legs)]
     one = best[1]
     closing = integers(vertices)
@@ -67,13 +63,13 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
     for root in range(roots):
         # The best walks back to the root: of one leg, then from those that the last leg more made better.
         count = 0
-        for place in range(in_first[root], in_first[root + 1]):
-            v = in_tail[place]
+        for place in range(first[root], first[root + 1]):
+            v = other[place]
             if v < root:
                 break
-            last = table[in_edge[place]]
+            last = table[back[place]]
             if last > 0.0:
-                closing[v] = in_edge[place]
+                closing[v] = back[place]
                 one[v] = last
                 reached[count] = improved[count] = v
                 count += 1
@@ -89,11 +85,11 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
             for i in range(improving):
                 w = improved[i]
                 rest = below[w]
-                for place in range(in_first[w], in_first[w + 1]):
-                    v = in_tail[place]
+                for place in range(first[w], first[w + 1]):
+                    v = other[place]
                     if v <= root:
                         break
-                    worth = table[in_edge[place]] * rest
+                    worth = table[back[place]] * rest
                     if worth > level[v]:
                         before = below[v]
                         if level[v] == before:
@@ -109,22 +105,22 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
         # The search. `left` legs may follow the one that is chosen at this depth.
         depth = 0
         path[0] = root
-        cursor[0] = out_first[root]
+        cursor[0] = first[root]
         while depth >= 0:
             v = path[depth]
             product = path_product[depth]
             left = max_legs - depth - 1
             rest_of = best[left]
             place = cursor[depth]
-            end = out_first[v + 1]
+            end = first[v + 1]
             descends = False
             while place < end and not descends:
-                w = out_head[place]
+                w = other[place]
                 if w <= root:
                     break
-                onward = product * table[out_edge[place]]
+                onward = product * table[there[place]]
                 if onward * rest_of[w] > bar and not on_path[w]:
-                    path_edge[depth] = out_edge[place]
+                    path_edge[depth] = there[place]
                     whole = onward * one[w]
                     if depth + 2 >= min_legs and whole > bar:
                         products.append(whole)
@@ -139,7 +135,7 @@ def search(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wa
                         on_path[w] = True
                         path[depth] = w
                         path_product[depth] = onward
-                        cursor[depth] = out_first[w]
+                        cursor[depth] = first[w]
                         descends = True
                 place += 1
             if not descends:
