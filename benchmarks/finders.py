@@ -106,8 +106,6 @@ def contenders(
     start: tuple[str, ...],
     program: Path | None,
     bot: OctoBot | None,
-    *,
-    quick: bool,
 ) -> list[Contender]:
     """Triarb first, and who else answers the question. What can be compared is compared before anything is timed."""
     rates = exchange.rates
@@ -148,8 +146,7 @@ def contenders(
     if len(exchange.snapshot.markets) <= MOST_MARKETS_LISTED[max_legs]:
         graph = networkx_graph(rates)
         listing = functools.partial(best_by_networkx, graph, max_legs)
-        if quick:
-            _agree("networkx", product, listing())
+        _agree("networkx", product, listing())
         entered.append(in_process("networkx simple_cycles", listing))
         if bot is not None:
             entered.append(bot.contender(exchange.snapshot, max_legs))
@@ -253,7 +250,7 @@ def report(console: Console, options: argparse.Namespace) -> None:
             for max_legs, start in ((3, ()), (5, ()), (3, ("USDT",)), (5, ("USDT",))):
                 where = f"start {start[0]}" if start else "all starts"
                 question = f"{exchange.name}: best cycle of up to {max_legs} legs, {where}"
-                entered = contenders(exchange, max_legs, start, program, bot, quick=quick)
+                entered = contenders(exchange, max_legs, start, program, bot)
                 results = race(entered, rounds=1 if quick else ROUNDS)
                 console.print(_table(question, results))
                 said = [bar.verdict(question, results) for bar in BARS[max_legs, bool(start)]]
