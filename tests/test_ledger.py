@@ -27,6 +27,7 @@ from triarb.ledger.accounts import RECENT, Accounts
 from triarb.ledger.codec import KINDS, decode, encode
 from triarb.ledger.storage import BEGINNING, Entry
 from triarb.ledger.tables import alembic_version, metadata
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
@@ -45,10 +46,12 @@ from triarb.model import (
     LegResult,
     Market,
     Order,
+    OrderOutcome,
     Outcome,
     Plan,
     PlannedLeg,
     Portfolio,
+    Proven,
     Provenance,
     Refused,
     Resumed,
@@ -157,6 +160,9 @@ BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
     Answered: st.builds(
         Answered, TIMES, NUMBER, TEXTS, st.sampled_from(SubmissionStatus), TEXTS
     ),
+    Proven: st.builds(
+        Proven, TIMES, NUMBER, TEXTS, st.sampled_from(OrderOutcome), TEXTS, st.booleans()
+    ),
     Filled: st.builds(Filled, TIMES, NUMBER, FILLS),
     ExecutionEnded: st.builds(ExecutionEnded, TIMES, EXECUTIONS),
     Halted: st.builds(Halted, TIMES, TEXTS),
@@ -168,9 +174,11 @@ EVENTS = st.one_of(*BY_KIND.values())
 
 @st.composite
 def journals(draw: st.DrawFn, max_size: int = 12) -> list[LedgerEvent]:
-    """Events in an order that can happen: numbers count up, and only what runs or is stuck ends."""
+    """Events in an order that can happen: numbers count up, only what runs ends, and each id is intended and proven once."""
     events: list[LedgerEvent] = []
     started, running = 0, []
+    intended: set[str] = set()
+    open_: list[tuple[int, str]] = []
     for _ in range(draw(st.integers(0, max_size))):
         event = draw(EVENTS)
         if isinstance(event, ExecutionStarted):
@@ -184,6 +192,18 @@ def journals(draw: st.DrawFn, max_size: int = 12) -> list[LedgerEvent]:
             event = attrs.evolve(event, execution=attrs.evolve(event.execution, number=number))
             if event.execution.outcome is not Outcome.STUCK:
                 running.remove(number)
+                open_ = [order for order in open_ if order[0] != number]
+        elif isinstance(event, Intended):
+            if event.order.client_id in intended:
+                continue
+            intended.add(event.order.client_id)
+            if event.number in running:
+                open_.append((event.number, event.order.client_id))
+        elif isinstance(event, Proven):
+            if not open_:
+                continue
+            number, client_id = open_.pop(draw(st.integers(0, len(open_) - 1)))
+            event = attrs.evolve(event, number=number, client_id=client_id)
         events.append(event)
     return events
 
@@ -558,6 +578,9 @@ class Careless(Ledger):
         if not skipped:
             self.books.apply(event)
 
+    def unfinished(self):
+        return tuple(self.books.state.unfinished.values())
+
     def portfolio(self):
         portfolio = self.books.state.portfolio
         return attrs.evolve(portfolio, **self.faults.get("shows", {}))
@@ -589,11 +612,13 @@ async def test_the_check_finds_careless_ledgers(faults):
 
 async def test_the_check_finds_wrong_health(monkeypatch):
     """A ledger that tells latency or losses wrongly is found too."""
-    monkeypatch.setattr(accounts, "_health", lambda recent: Health(len(recent)))
+    monkeypatch.setattr(accounts, "_health", lambda recent, _: Health(len(recent)))
     with pytest.raises(AssertionError, match="health"):
         await check_ledger(Careless)
     monkeypatch.setattr(
-        accounts, "_health", lambda recent: Health(len(recent), len(recent), 5.0, 1.0)
+        accounts,
+        "_health",
+        lambda recent, _: Health(len(recent), len(recent), 5.0, 1.0, check_fees(recent)),
     )
     with pytest.raises(AssertionError, match="is no loss"):
         await check_ledger(Careless)

@@ -22,7 +22,10 @@ from .exceptions import (
 from .execution import (
     ExecutionContext as ExecutionContext,
     Executor as Executor,
+    Recovery as Recovery,
     SequentialExecutor as SequentialExecutor,
+    Unwinding as Unwinding,
+    recover as recover,
 )
 from .explaining import (
     Explanation as Explanation,

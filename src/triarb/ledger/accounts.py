@@ -15,7 +15,10 @@ import attrs
 
 from triarb.clock import NS_PER_MS, utc_day
 from triarb.exceptions import LedgerError
+from triarb.ledger.intents import recorded
+from triarb.market.fee_check import check_fees
 from triarb.model import (
+    Answered,
     BalancesSet,
     EpochStarted,
     Execution,
@@ -24,16 +27,20 @@ from triarb.model import (
     Filled,
     Halted,
     Health,
+    Intended,
     LedgerEvent,
     Outcome,
     Portfolio,
+    Proven,
     Resumed,
+    Unfinished,
 )
 from triarb.money import ZERO, arithmetic
 
 RECENT: Final = 50
 """How many executions `Portfolio.recent` keeps, and its health is judged by."""
 
+_SHORT: Final = (Outcome.SHORT, Outcome.UNWOUND)
 _Key = TypeVar("_Key")
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 _EMPTY: Final = Portfolio(balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE)
@@ -46,11 +53,15 @@ class State:
     Attributes:
         reservations: asset and amount by the number of the open or stuck execution that has it.
         epoch: that of the engine that came last; None before the first.
+        unfinished: the open and stuck executions with their orders, by number.
+        looked_at: how many executions had started when a person last resumed.
     """
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, tuple[str, Decimal]] = _NONE
     epoch: str | None = None
+    unfinished: Mapping[int, Unfinished] = _NONE
+    looked_at: int = 0
 
 
 @attrs.frozen
@@ -130,7 +141,13 @@ def _after(state: State, event: LedgerEvent) -> State:
     match event:
         case Filled():
             balances = _added(portfolio.balances, event.fill.changes())
-            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
+            return attrs.evolve(
+                state,
+                portfolio=attrs.evolve(portfolio, balances=balances),
+                unfinished=recorded(state.unfinished, event),
+            )
+        case Intended() | Answered() | Proven():
+            return attrs.evolve(state, unfinished=recorded(state.unfinished, event))
         case BalancesSet():
             balances = _added(portfolio.balances, event.changes)
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
@@ -141,7 +158,9 @@ def _after(state: State, event: LedgerEvent) -> State:
         case Halted():
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
         case Resumed():
-            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=None))
+            health = attrs.evolve(portfolio.health, fees=_NONE)
+            portfolio = attrs.evolve(portfolio, halted=None, health=health)
+            return attrs.evolve(state, portfolio=portfolio, looked_at=portfolio.started)
         case EpochStarted():
             return attrs.evolve(state, epoch=event.epoch)
         case _:
@@ -164,7 +183,11 @@ def _started(state: State, event: ExecutionStarted) -> State:
         open=(*portfolio.open, event.number),
         reserved=_reserved(reservations),
     )
-    return attrs.evolve(state, portfolio=portfolio, reservations=reservations)
+    begun = Unfinished(event.number, event.plan, event.at_ns)
+    unfinished = MappingProxyType({**state.unfinished, event.number: begun})
+    return attrs.evolve(
+        state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
+    )
 
 
 def _ended(state: State, execution: Execution) -> State:
@@ -182,7 +205,10 @@ def _ended(state: State, execution: Execution) -> State:
     stuck = tuple(other for other in portfolio.stuck if other != number)
     if execution.outcome is Outcome.STUCK:
         portfolio = attrs.evolve(portfolio, open=still_open, stuck=(*stuck, number))
-        return attrs.evolve(state, portfolio=portfolio)
+        unfinished = MappingProxyType(
+            {n: attrs.evolve(u, stuck=u.stuck or n == number) for n, u in state.unfinished.items()}
+        )
+        return attrs.evolve(state, portfolio=portfolio, unfinished=unfinished)
     reservations = MappingProxyType({n: h for n, h in state.reservations.items() if n != number})
     day = utc_day(execution.ended_ns)
     recent = (*portfolio.recent, execution)[-RECENT:]
@@ -194,9 +220,12 @@ def _ended(state: State, execution: Execution) -> State:
         realised=_added(portfolio.realised, {(day, execution.plan.start): execution.result}),
         residues=_added(portfolio.residues, execution.residues),
         recent=recent,
-        health=_health(recent),
+        health=_health(recent, state.looked_at),
     )
-    return attrs.evolve(state, portfolio=portfolio, reservations=reservations)
+    unfinished = MappingProxyType({n: u for n, u in state.unfinished.items() if n != number})
+    return attrs.evolve(
+        state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
+    )
 
 
 def _postings(event: LedgerEvent) -> tuple[Posting, ...]:
@@ -242,8 +271,11 @@ def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, D
     return total
 
 
-def _health(recent: Iterable[Execution]) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it."""
+def _health(recent: Iterable[Execution], looked_at: int) -> Health:
+    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+
+    What fills were charged counts of executions after number `looked_at` only: a person knows of those before.
+    """
     executions = list(recent)
     lost = [e.result < 0 for e in reversed(executions) if e.outcome is not Outcome.NOTHING]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
@@ -251,5 +283,6 @@ def _health(recent: Iterable[Execution]) -> Health:
         executions=len(executions),
         consecutive_losses=len(list(itertools.takewhile(bool, lost))),
         leg_latency_ms=statistics.median(latencies_ns) / NS_PER_MS if latencies_ns else None,
-        short_rate=sum(e.outcome is Outcome.SHORT for e in executions) / len(executions),
+        short_rate=sum(e.outcome in _SHORT for e in executions) / len(executions),
+        fees=check_fees(e for e in executions if e.number > looked_at),
     )

@@ -11,14 +11,18 @@ from triarb.model.account import (
     EpochStarted as EpochStarted,
     ExecutionEnded as ExecutionEnded,
     ExecutionStarted as ExecutionStarted,
+    FeeCheck as FeeCheck,
     Filled as Filled,
     Halted as Halted,
     Health as Health,
     Intended as Intended,
+    Intent as Intent,
     LedgerEvent as LedgerEvent,
     Portfolio as Portfolio,
+    Proven as Proven,
     Resumed as Resumed,
     RunEnded as RunEnded,
+    Unfinished as Unfinished,
 )
 from triarb.model.cycle import (
     DEFAULT_GAP_BPS as DEFAULT_GAP_BPS,
@@ -45,6 +49,7 @@ from triarb.model.event import (
 from triarb.model.market import (
     Fee as Fee,
     FeeSide as FeeSide,
+    FeeToken as FeeToken,
     Level as Level,
     Market as Market,
     OrderBook as OrderBook,
@@ -60,9 +65,11 @@ from triarb.model.order import (
     LegResult as LegResult,
     NotFound as NotFound,
     Order as Order,
+    OrderOutcome as OrderOutcome,
     OrderState as OrderState,
     OrderStatus as OrderStatus,
     Outcome as Outcome,
+    Purpose as Purpose,
     Submission as Submission,
     SubmissionStatus as SubmissionStatus,
 )

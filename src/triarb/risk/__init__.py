@@ -7,6 +7,7 @@ from triarb.risk.policies import (
     MaxAge as MaxAge,
     MaxDailyLoss as MaxDailyLoss,
     MaxEdge as MaxEdge,
+    MaxFeeDrift as MaxFeeDrift,
     MaxLegs as MaxLegs,
     MaxNotional as MaxNotional,
     MaxSkew as MaxSkew,

@@ -14,10 +14,12 @@ from triarb.risk.policies import (
     MaxAge,
     MaxDailyLoss,
     MaxEdge,
+    MaxFeeDrift,
     MaxLegs,
     MaxNotional,
     MaxSkew,
     MinEdge,
+    as_fee_drift,
     as_max_edge,
     as_min_edge,
     as_names,
@@ -48,6 +50,7 @@ class RiskLimits(RiskPolicy):
         max_legs: the most legs.
         max_age_ms: the oldest book.
         max_skew_ms: the furthest apart that the books of one cycle may have been received.
+        max_fee_drift_bps: the most that fills may be charged beyond what their plans said.
         allow: assets and symbols; empty allows all.
         deny: assets and symbols.
     """
@@ -61,6 +64,9 @@ class RiskLimits(RiskPolicy):
     max_legs: int = attrs.field(default=5, validator=_positive)
     max_age_ms: int = attrs.field(default=2_000, validator=_positive)
     max_skew_ms: int = attrs.field(default=2_000, validator=_positive)
+    max_fee_drift_bps: Decimal = attrs.field(
+        default=Decimal(1), converter=as_fee_drift, validator=_positive
+    )
     allow: frozenset[str] = attrs.field(default=frozenset(), converter=as_names)
     deny: frozenset[str] = attrs.field(default=frozenset(), converter=as_names)
 
@@ -90,6 +96,7 @@ class RiskLimits(RiskPolicy):
             MaxAge(self.max_age_ms),
             MaxSkew(self.max_skew_ms),
             Denied(self.deny),
+            MaxFeeDrift(self.max_fee_drift_bps),
             MaxNotional(self.max_notional),
             MaxDailyLoss(self.max_daily_loss),
         ]

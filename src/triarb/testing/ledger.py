@@ -20,6 +20,7 @@ from triarb.model import (
     ExecutionEnded,
     ExecutionStarted,
     Fee,
+    FeeCheck,
     Fill,
     Filled,
     Halted,
@@ -124,13 +125,17 @@ async def _check_execution(ledger: Ledger) -> None:
     _same(ended, expected, "an execution that ended short")
     health = (ended.health.executions, ended.health.consecutive_losses)
     latency_and_shorts = (ended.health.leg_latency_ms, ended.health.short_rate)
-    if (health, latency_and_shorts) != ((1, 1), (5, 1)):
+    fees = {"BTC/USDT": FeeCheck(1, None, Decimal(0), ("BNB",), 1, last_unexpected=("BNB",))}
+    if (health, latency_and_shorts, ended.health.fees) != ((1, 1), (5, 1), fees):
         raise AssertionError(f"an execution that ended short: the health is {ended.health}")
     await _refused(ledger, ExecutionEnded(_DAY_NS, lost), "an execution that has ended")
     await ledger.append(ExecutionStarted(_DAY_NS, 2, _PLAN))
     await ledger.append(ExecutionEnded(_DAY_NS, _execution(2, Outcome.NOTHING, {})))
     if ledger.portfolio().health.consecutive_losses != 1:
         raise AssertionError("an execution that traded nothing is no loss, and ends no row of them")
+    await ledger.append(Resumed(_DAY_NS, "me"))
+    if ledger.portfolio().health.fees or ledger.portfolio().health.executions != 2:
+        raise AssertionError("what fills were charged before a person resumed is in the health")
 
 
 async def _check_stuck(ledger: Ledger) -> None:
