@@ -1,7 +1,8 @@
 """Engine: five injected parts and a loop."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Final, Self
 
 import attrs
@@ -12,8 +13,10 @@ from triarb.engine.finishing import alarm, to_the_end
 from triarb.engine.observers import Observer, Observers
 from triarb.engine.opening import lift, own_ledger, settle, unsettled
 from triarb.engine.tally import Tally, check_end
+from triarb.engine.watching import Watch
 from triarb.exceptions import GatewayError, UsageError
 from triarb.execution import ExecutionContext, Executor, Recovery, SequentialExecutor
+from triarb.execution.claims import Claim
 from triarb.execution.executor import settings_of
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.ids import check_epoch, new_epoch
@@ -68,6 +71,11 @@ class Engine:
         interval_seconds: the least time between two steps; 0 acts on every batch of quotes.
         epoch: what client ids derive from; random unless given. Never give one twice to one exchange account.
         freeze: whether a halt also forbids orders that bring back what a cycle under way is stranded with.
+        claim: the most of each asset that a new ledger opens with, such as ``{"USDT": "500"}``, and nothing of others; the
+            rest of the account is somebody else's. None takes all that is free.
+        foreign_prefixes: how the client ids of others' open orders begin; any other one halts. None leaves all alone that
+            are not of another triarb.
+        watch_seconds: how often balances and open orders are looked at between executions.
 
     Attributes:
         recovery: what was found and done when it was opened; None before.
@@ -88,6 +96,9 @@ class Engine:
         interval_seconds: float = 0.0,
         epoch: str | None = None,
         freeze: bool = False,
+        claim: Mapping[str, str | Decimal] | None = None,
+        foreign_prefixes: Collection[str] | None = None,
+        watch_seconds: float = 60.0,
     ) -> None:
         if isinstance(start, str):
             raise UsageError(f"start is the text {start!r}", hint=f"write start=[{start!r}]")
@@ -111,6 +122,7 @@ class Engine:
         self._ended = False
         self._latch = HaltLatch()
         self._tally = Tally()
+        self._watch = Watch(Claim.of(claim, foreign_prefixes), watch_seconds)
 
     async def __aenter__(self) -> Self:
         if self._ledger is None:
@@ -126,7 +138,9 @@ class Engine:
                 settings=settings_of(self.executor),
                 gate=self._gate,
                 emit=self._emit,
+                claim=self._watch.claim,
             )
+            self._watch.looked(self.clock.now_ns())
             await self._journal_halt()  # one from before it was open
         except BaseException:
             await self.__aexit__()
@@ -202,6 +216,7 @@ class Engine:
 
         Carries out nothing after a halt, and while an execution on this ledger has no proven end.
         """
+        await self._watch.look(self.ledger, self.gateway, self.clock, emit=self._emit)
         if not await self._advance():
             return None
         for cycle in self._nominate():

@@ -20,6 +20,8 @@ from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
     EpochStarted,
     Execution,
     ExecutionEnded,
@@ -43,7 +45,9 @@ RECENT: Final = 50
 _SHORT: Final = (Outcome.SHORT, Outcome.UNWOUND)
 _Key = TypeVar("_Key")
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
-_EMPTY: Final = Portfolio(balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE)
+_EMPTY: Final = Portfolio(
+    balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE, epochs=_NONE, beyond=_NONE
+)
 
 
 @attrs.frozen
@@ -52,14 +56,12 @@ class State:
 
     Attributes:
         reservations: asset and amount by the number of the open or stuck execution that has it.
-        epoch: that of the engine that came last; None before the first.
         unfinished: the open and stuck executions with their orders, by number.
         looked_at: how many executions had started when a person last resumed.
     """
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, tuple[str, Decimal]] = _NONE
-    epoch: str | None = None
     unfinished: Mapping[int, Unfinished] = _NONE
     looked_at: int = 0
 
@@ -161,10 +163,25 @@ def _after(state: State, event: LedgerEvent) -> State:
             health = attrs.evolve(portfolio.health, fees=_NONE)
             portfolio = attrs.evolve(portfolio, halted=None, health=health)
             return attrs.evolve(state, portfolio=portfolio, looked_at=portfolio.started)
-        case EpochStarted():
-            return attrs.evolve(state, epoch=event.epoch)
+        case EpochStarted() | Claimed() | Compared():
+            return attrs.evolve(state, portfolio=_told(portfolio, event))
         case _:
             return state
+
+
+def _told(portfolio: Portfolio, event: EpochStarted | Claimed | Compared) -> Portfolio:
+    match event:
+        case EpochStarted():
+            return attrs.evolve(
+                portfolio,
+                epochs=MappingProxyType({**portfolio.epochs, event.epoch: event.at_ns}),
+                exchange=event.exchange or portfolio.exchange,
+                mode=event.mode or portfolio.mode,
+            )
+        case Claimed():
+            return attrs.evolve(portfolio, claim=MappingProxyType({**event.amounts}))
+        case Compared():
+            return attrs.evolve(portfolio, beyond=_added(_NONE, event.beyond))
 
 
 def _started(state: State, event: ExecutionStarted) -> State:

@@ -107,6 +107,18 @@ class OrderState:
         )
 
 
+@attrs.frozen
+class Listed:
+    """An order of the account, whoever sent it.
+
+    Attributes:
+        client_id: as whoever sent it named it; empty where they did not.
+    """
+
+    client_id: str
+    symbol: str
+
+
 class SubmissionStatus(enum.StrEnum):
     """What the answer to a submitted order proves."""
 

@@ -11,12 +11,19 @@ import attrs
 from triarb.clock import NS_PER_MS, NS_PER_SECOND, Clock
 from triarb.exceptions import GatewayError, GatewayUnavailable, MalformedAnswer
 from triarb.gateways.ccxt.limiter import Limiter
-from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway, Restorable
+from triarb.gateways.gateway import (
+    DEFAULT_DEPTH,
+    Budgeted,
+    ExchangeGateway,
+    Listing,
+    Restorable,
+)
 from triarb.gateways.paper import PaperGateway
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Balance,
     Fill,
+    Listed,
     Market,
     NotFound,
     Order,
@@ -54,12 +61,19 @@ from triarb.testing.faults.answers import (
 )
 from triarb.testing.faults.run import FaultRun
 
-_SIGNED = {Endpoint.LOOK_UP, Endpoint.TRADES, Endpoint.BALANCES, Endpoint.FEES}
+_SIGNED = {
+    Endpoint.LOOK_UP,
+    Endpoint.OPEN_ORDERS,
+    Endpoint.ORDERS,
+    Endpoint.TRADES,
+    Endpoint.BALANCES,
+    Endpoint.FEES,
+}
 _EARLY_NS = NS_PER_SECOND
 """How far ahead of its own clock Binance takes a request."""
 
 
-class FaultyGateway(ExchangeGateway, Restorable, Budgeted):
+class FaultyGateway(ExchangeGateway, Restorable, Budgeted, Listing):
     """A paper or replay account with a fault script, in the clock of its source: no socket, no real time.
 
     Each fault comes to what `CcxtGateway` makes of it on the wire: a lost answer is UNKNOWN, with the order there or not;
@@ -203,6 +217,25 @@ class FaultyGateway(ExchangeGateway, Restorable, Budgeted):
         if request.first(Alter):
             raise MalformedAnswer("the balances make no sense", code="gateway.malformed")
         return self.engine.balances if as_of_ns is None else self.engine.balances_at(as_of_ns)
+
+    async def open_orders(self) -> Sequence[Listed]:
+        """The orders that rest, or rested, if the answer lags.
+
+        Raises:
+            GatewayError: the answer went wrong.
+        """
+        as_of_ns = await self._read(await self._arrive(Endpoint.OPEN_ORDERS), "the open orders")
+        return self.engine.listed(only_open=True, as_of_ns=as_of_ns)
+
+    async def orders_since(self, symbol: str, since_ns: int, /) -> Sequence[Listed]:
+        """The orders of one market.
+
+        Raises:
+            GatewayError: the answer went wrong.
+        """
+        request = await self._arrive(Endpoint.ORDERS, symbol=symbol)
+        as_of_ns = await self._read(request, f"the orders on {symbol}")
+        return self.engine.listed(symbol, since_ns, as_of_ns=as_of_ns)
 
     def restore(self, balances: Mapping[str, Decimal], /) -> None:
         """Hold exactly `balances` from now on."""

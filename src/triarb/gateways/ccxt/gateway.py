@@ -18,13 +18,14 @@ from triarb.gateways.ccxt.orders import check_look_up
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
-from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway
+from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway, Listing
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
 from triarb.market.unified import market_from_ccxt
 from triarb.model import (
     Balance,
     Fee,
+    Listed,
     Market,
     NotFound,
     Order,
@@ -52,7 +53,7 @@ _DEPTHS = {
 }
 
 
-class CcxtGateway(ExchangeGateway, Budgeted):
+class CcxtGateway(ExchangeGateway, Budgeted, Listing):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
@@ -317,6 +318,25 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             GatewayError: the exchange did not say.
         """
         return await self._own().balances()
+
+    async def open_orders(self) -> Sequence[Listed]:
+        """The account's open orders on all markets, whoever sent them.
+
+        Raises:
+            TradingRefused: `gateway.read_only`.
+            GatewayError: the exchange did not say; `gateway.unsupported` where ccxt cannot ask that of it.
+        """
+        return await self._own().open_orders()
+
+    async def orders_since(self, symbol: str, since_ns: int, /) -> Sequence[Listed]:
+        """The account's orders of one market that were placed since then, ended ones included.
+
+        Raises:
+            TradingRefused: `gateway.read_only`.
+            GatewayError: the exchange did not say; `gateway.unsupported` where ccxt cannot ask that of it.
+            UsageError: no such market.
+        """
+        return await self._own().orders_since(self._market(symbol).symbol, since_ns)
 
     async def submit(self, order: Order, /) -> Submission:
         """Send an order once. Never raises for what the wire or the exchange does: the answer says what is proven.
