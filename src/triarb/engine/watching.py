@@ -45,7 +45,8 @@ class Watch:
             return
         self.looked(clock.now_ns())
         try:
-            await reconcile(ledger, gateway, clock, self.claim, emit=emit)
+            # first whose orders are there: a halt that names another engine says more than one for what it locked
             await look_around(ledger, gateway, clock, self.claim, emit=emit)
+            await reconcile(ledger, gateway, clock, self.claim, emit=emit)
         except GatewayError:
             return
