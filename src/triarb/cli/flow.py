@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from triarb.cli.ledgers import existing_ledger
-from triarb.cli.output import console, printable
+from triarb.cli.output import say
 from triarb.clock import SystemClock
 from triarb.exceptions import UsageError
 from triarb.execution import resolving
@@ -43,7 +43,7 @@ def flow(
     if portfolio.halted is not None:
         lines.append(f"it is halted still: {portfolio.halted} (triarb resume lifts it)")
     for line in lines:
-        console().print(printable(line), markup=False, highlight=False)
+        say(line)
 
 
 async def _flow(path: Path, asset: str, change: Decimal, note: str) -> Portfolio:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from triarb.cli.ledgers import account_of
-from triarb.cli.output import console, print_json, printable
+from triarb.cli.output import print_json, say
 from triarb.cli.scan import Flag
 from triarb.engine import Engine
 from triarb.execution import Recovery
@@ -56,14 +56,13 @@ async def _recovered(path: Path, parts: Parts) -> tuple[Recovery, Portfolio]:
 
 
 def _print(path: Path, recovery: Recovery, portfolio: Portfolio) -> None:
-    out = console()
     lines = [f"ledger {path}", *str(recovery).splitlines()]
     if portfolio.stuck:
         lines.append(f"stuck: execution {', '.join(map(str, portfolio.stuck))}; {_WAYS_OUT}")
     if portfolio.halted is not None:
         lines.append(f"halted: {portfolio.halted}")
     for line in lines:
-        out.print(printable(line), markup=False, highlight=False)
+        say(line)
 
 
 def _record(path: Path, recovery: Recovery, portfolio: Portfolio) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from triarb.cli.ledgers import existing_ledger
 from triarb.cli.options import Texts, parse_amounts
-from triarb.cli.output import console, printable
+from triarb.cli.output import say
 from triarb.cli.scan import Flag
 from triarb.clock import SystemClock
 from triarb.exceptions import UsageError
@@ -58,8 +58,7 @@ def resolve(
     }
     asyncio.run(_resolve(path, client_id, **told))
     word = "never" if never else f"filled {filled}"
-    line = f"{client_id}: {word}; triarb recover ends its execution"
-    console().print(printable(line), markup=False, highlight=False)
+    say(f"{client_id}: {word}; triarb recover ends its execution")
 
 
 async def _resolve(path: Path, client_id: str, **word: Any) -> None:
