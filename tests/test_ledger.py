@@ -589,11 +589,11 @@ async def test_the_check_finds_careless_ledgers(faults):
 
 async def test_the_check_finds_wrong_health(monkeypatch):
     """A ledger that tells latency or losses wrongly is found too."""
-    monkeypatch.setattr(accounts, "_health", lambda recent: Health(len(recent)))
+    monkeypatch.setattr(accounts, "_health", lambda recent, _: Health(len(recent)))
     with pytest.raises(AssertionError, match="health"):
         await check_ledger(Careless)
     monkeypatch.setattr(
-        accounts, "_health", lambda recent: Health(len(recent), len(recent), 5.0, 1.0)
+        accounts, "_health", lambda recent, _: Health(len(recent), len(recent), 5.0, 1.0)
     )
     with pytest.raises(AssertionError, match="is no loss"):
         await check_ledger(Careless)

@@ -9,13 +9,15 @@ import statistics
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 
 from triarb.clock import NS_PER_MS, utc_day
 from triarb.exceptions import LedgerError
+from triarb.ledger.results import NO_RESULTS, booked, summed
 from triarb.model import (
+    RECENT as RECENT,
     BalancesSet,
     EpochStarted,
     Execution,
@@ -29,14 +31,12 @@ from triarb.model import (
     Portfolio,
     Resumed,
 )
-from triarb.money import ZERO, arithmetic
+from triarb.money import arithmetic
 
-RECENT: Final = 50
-"""How many executions `Portfolio.recent` keeps, and its health is judged by."""
-
-_Key = TypeVar("_Key")
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
-_EMPTY: Final = Portfolio(balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE)
+_EMPTY: Final = Portfolio(
+    balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE, results=NO_RESULTS
+)
 
 
 @attrs.frozen
@@ -129,10 +129,10 @@ def _after(state: State, event: LedgerEvent) -> State:
     portfolio = state.portfolio
     match event:
         case Filled():
-            balances = _added(portfolio.balances, event.fill.changes())
+            balances = summed(portfolio.balances, event.fill.changes())
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
         case BalancesSet():
-            balances = _added(portfolio.balances, event.changes)
+            balances = summed(portfolio.balances, event.changes)
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
         case ExecutionStarted():
             return _started(state, event)
@@ -141,7 +141,7 @@ def _after(state: State, event: LedgerEvent) -> State:
         case Halted():
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
         case Resumed():
-            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=None))
+            return attrs.evolve(state, portfolio=_looked_at(portfolio))
         case EpochStarted():
             return attrs.evolve(state, epoch=event.epoch)
         case _:
@@ -191,12 +191,24 @@ def _ended(state: State, execution: Execution) -> State:
         open=still_open,
         stuck=stuck,
         reserved=_reserved(reservations),
-        realised=_added(portfolio.realised, {(day, execution.plan.start): execution.result}),
-        residues=_added(portfolio.residues, execution.residues),
+        realised=summed(portfolio.realised, {(day, execution.plan.start): execution.result}),
+        residues=summed(portfolio.residues, execution.residues),
+        results=booked(portfolio.results, execution),
         recent=recent,
-        health=_health(recent),
+        health=_health(recent, portfolio.looked_at),
     )
     return attrs.evolve(state, portfolio=portfolio, reservations=reservations)
+
+
+def _looked_at(portfolio: Portfolio) -> Portfolio:
+    """A person has seen what happened so far: rows of losses and peaks count from here on."""
+    return attrs.evolve(
+        portfolio,
+        halted=None,
+        looked_at=portfolio.started,
+        results=attrs.evolve(portfolio.results, since_peak=_NONE),
+        health=attrs.evolve(portfolio.health, consecutive_losses=0),
+    )
 
 
 def _postings(event: LedgerEvent) -> tuple[Posting, ...]:
@@ -216,7 +228,7 @@ def _balanced(*sources: tuple[str, Mapping[str, Decimal]]) -> tuple[Posting, ...
     trading: Mapping[str, Decimal] = _NONE
     others = []
     for account, changes in sources:
-        trading = _added(trading, changes)
+        trading = summed(trading, changes)
         others += [Posting(account, a, -change) for a, change in changes.items() if change]
     return (*(Posting("trading", a, change) for a, change in trading.items()), *others)
 
@@ -225,27 +237,21 @@ def _negated(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {asset: -amount for asset, amount in amounts.items()}
 
 
-def _added(
-    amounts: Mapping[_Key, Decimal], changes: Mapping[_Key, Decimal]
-) -> Mapping[_Key, Decimal]:
-    """The sums, without those that are zero, so that the order of events leaves no trace."""
-    result = dict(amounts)
-    for key, change in changes.items():
-        result[key] = result.get(key, ZERO) + change
-    return MappingProxyType({key: amount for key, amount in result.items() if amount})
-
-
 def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, Decimal]:
     total: Mapping[str, Decimal] = _NONE
     for asset, amount in reservations.values():
-        total = _added(total, {asset: amount})
+        total = summed(total, {asset: amount})
     return total
 
 
-def _health(recent: Iterable[Execution]) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it."""
+def _health(recent: Iterable[Execution], looked_at: int) -> Health:
+    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+
+    A row of losses counts those after number `looked_at` only: a person knows of those before.
+    """
     executions = list(recent)
-    lost = [e.result < 0 for e in reversed(executions) if e.outcome is not Outcome.NOTHING]
+    new = [e for e in executions if e.number > looked_at and e.outcome is not Outcome.NOTHING]
+    lost = [e.result < 0 for e in reversed(new)]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
     return Health(
         executions=len(executions),

@@ -33,6 +33,7 @@ from triarb.model import (
     PlannedLeg,
     Portfolio,
     Provenance,
+    Results,
     Resumed,
     RunEnded,
     Side,
@@ -120,6 +121,16 @@ async def _check_execution(ledger: Ledger) -> None:
         realised={("1970-01-02", "USDT"): Decimal(-3)},
         recent=(lost,),
         health=ended.health,
+        results=Results(
+            residues={("1970-01-02", "BTC"): Decimal("0.02")},
+            begun={("1970-01-01", "USDT"): Decimal(-3), ("1970-01-01", "BTC"): Decimal("0.02")},
+            totals={
+                "USDT": ((_DAY_NS, Decimal(-3)),),
+                "BTC": ((_DAY_NS, Decimal("0.02")),),
+            },
+            since_peak={("USDT", "USDT"): Decimal(-3), ("USDT", "BTC"): Decimal("0.02")},
+            last_ended={"BTC>USDT": _DAY_NS, "BTC/USDT": _DAY_NS},
+        ),
     )
     _same(ended, expected, "an execution that ended short")
     health = (ended.health.executions, ended.health.consecutive_losses)
@@ -131,6 +142,10 @@ async def _check_execution(ledger: Ledger) -> None:
     await ledger.append(ExecutionEnded(_DAY_NS, _execution(2, Outcome.NOTHING, {})))
     if ledger.portfolio().health.consecutive_losses != 1:
         raise AssertionError("an execution that traded nothing is no loss, and ends no row of them")
+    await ledger.append(Resumed(_DAY_NS, "me"))
+    seen = ledger.portfolio()
+    if (seen.looked_at, seen.health.consecutive_losses, seen.results.since_peak) != (2, 0, {}):
+        raise AssertionError(f"a person resumed, and rows of losses and peaks go on: {seen}")
 
 
 async def _check_stuck(ledger: Ledger) -> None:
