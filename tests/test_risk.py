@@ -18,6 +18,7 @@ from triarb.risk import (
     AllOf,
     Allowed,
     Denied,
+    FirstRefusal,
     MaxAge,
     MaxDailyLoss,
     MaxEdge,
@@ -100,7 +101,7 @@ def test_max_notional() -> None:
     """A bound in the start asset; risk.currency: in another asset it says nothing, so nothing passes."""
     assert ask(MaxNotional("50 USDT")) == Approved(TRIANGLE, max_amount=Decimal(50))
     numbers = numbers_of(ask(MaxNotional("50 EUR")), "risk.currency")
-    assert numbers == {"limit": "50 EUR", "start": "USDT"}
+    assert numbers == {"limit": "50 EUR", "asset": "EUR", "currency": "USDT"}
 
 
 def test_max_legs() -> None:
@@ -136,8 +137,10 @@ def test_max_daily_loss() -> None:
     policy = MaxDailyLoss("20 USDT")
     assert numbers_of(ask(policy, portfolio=lost("20")), "risk.daily_loss") == {
         "lost": 20,
+        "window": "that ended today",
         "reserved": 0,
         "max_daily_loss": 20,
+        "limit": "20 USDT",
         "day": DAY,
     }
     for amount, left in (("19.99", "0.01"), ("7", "13"), ("0", "20"), ("-500", "20")):
@@ -146,14 +149,17 @@ def test_max_daily_loss() -> None:
 
 
 def test_max_daily_loss_counts_its_day_and_its_asset() -> None:
-    """Yesterday's loss, and one in another asset, are not today's; a limit in another asset lets nothing pass."""
+    """Yesterday's loss is not today's; one in another asset, and a limit in another, let nothing pass unless valued."""
     policy = MaxDailyLoss("20 USDT")
     assert ask(policy, portfolio=lost("20", day="2020-09-12")) == ask(policy)
     assert isinstance(policy.review(TRIANGLE, lost("20"), NOW_NS + 86_400 * 10**9), Approved)
     other = Portfolio(realised={(DAY, "BTC"): Decimal(-20)})
-    assert ask(policy, portfolio=other) == ask(policy)
+    numbers = numbers_of(ask(policy, portfolio=other), "risk.currency")
+    assert numbers == {"limit": "20 USDT", "asset": "USDT", "currency": "BTC"}
+    won = Portfolio(realised={(DAY, "BTC"): Decimal(20)})
+    assert ask(policy, portfolio=won) == ask(policy)
     numbers = numbers_of(ask(MaxDailyLoss("20 BTC")), "risk.currency")
-    assert numbers == {"limit": "20 BTC", "start": "USDT"}
+    assert numbers == {"limit": "20 BTC", "asset": "BTC", "currency": "USDT"}
 
 
 def test_max_daily_loss_counts_what_is_still_out() -> None:
@@ -255,10 +261,11 @@ MEMBERS = st.lists(
 )
 
 
-def test_all_of_nobody_is_refused() -> None:
+@pytest.mark.parametrize("composition", [AllOf, FirstRefusal])
+def test_a_composition_of_nobody_is_refused(composition) -> None:
     """A composition without a member would approve everything, so that there is none."""
     with pytest.raises(UsageError, match="no policy"):
-        AllOf()
+        composition()
 
 
 @given(MEMBERS, st.sampled_from(sorted(EXAMPLES)), st.sampled_from(["0", "2", "5"]))
@@ -270,6 +277,9 @@ def test_all_of_is_no_laxer_than_any_member(members, name: str, loss: str) -> No
     event("approved" if isinstance(answer, Approved) else "refused")
     assert isinstance(answer, Refused) == any(isinstance(one, Refused) for one in answers)
     assert not any(wider(one, answer) for one in answers)
+    first = ask(FirstRefusal(*members), opportunity, portfolio)
+    assert not wider(first, answer)
+    assert not wider(answer, first)
     for count in range(1, len(members)):
         fewer = ask(AllOf(*members[:count]), opportunity, portfolio)
         assert not wider(fewer, answer)
@@ -292,13 +302,20 @@ def test_the_order_of_members_decides_nothing_but_the_words(members, data: st.Da
 
 
 def test_the_first_refusal_is_the_answer() -> None:
-    """The refusal of the first member that refuses is told, and those after it are not asked."""
+    """The first member that refuses is told; FirstRefusal asks none after it, AllOf asks all, and names who else refuses."""
 
     class Broken(RiskPolicy):
         def review(self, opportunity, portfolio, now_ns, /):
             raise RuntimeError("asked for nothing")
 
-    assert ask(AllOf(Bounds(), MaxLegs(2), No(), Broken())).code == "risk.max_legs"
+    assert ask(FirstRefusal(Bounds(), MaxLegs(2), No(), Broken())) == ask(MaxLegs(2))
+    answer = ask(AllOf(Bounds(), MaxLegs(2), No(), Bounds(), No()))
+    numbers = {"legs": 3, "max_legs": 2, "also": "mine.no"}
+    assert numbers_of(answer, "risk.max_legs") == numbers
+    assert answer.sentence == "3 legs are more than 2 (also mine.no)"
+    assert ask(AllOf(Bounds(), MaxLegs(2))) == ask(MaxLegs(2))
+    with pytest.raises(RuntimeError):
+        ask(AllOf(MaxLegs(2), Broken()))
 
 
 def test_a_member_that_approves_another_opportunity_breaks_all() -> None:
@@ -310,6 +327,8 @@ def test_a_member_that_approves_another_opportunity_breaks_all() -> None:
 
     with pytest.raises(PolicyViolation, match="Elsewhere"):
         ask(AllOf(Bounds(), Elsewhere()))
+    with pytest.raises(PolicyViolation, match="Elsewhere"):
+        ask(FirstRefusal(Bounds(), Elsewhere()))
 
 
 # RiskLimits
@@ -395,7 +414,7 @@ def test_risk_limits_are_its_policies() -> None:
     assert answer == Approved(TRIANGLE, Decimal(100), Decimal(16), Decimal(5))
     assert answer == ask(limits.policies(), portfolio=lost("4"))
     kinds = [type(policy) for policy in limits.policies().policies]
-    assert len(kinds) == len(set(kinds)) == len(attrs.fields(RiskLimits))
+    assert len(kinds) == len(set(kinds)) == 9
     assert Allowed in kinds
     assert Allowed not in [
         type(policy) for policy in attrs.evolve(limits, allow=()).policies().policies

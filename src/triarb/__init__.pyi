@@ -111,6 +111,7 @@ from .model import (
 )
 from .money import (
     Money as Money,
+    Proxy as Proxy,
 )
 from .pipeline import (
     decide as decide,
@@ -132,6 +133,10 @@ from .report import (
 )
 from .risk import (
     AllOf as AllOf,
+    CircuitBreaker as CircuitBreaker,
+    FirstRefusal as FirstRefusal,
+    Marks as Marks,
+    RemainingLossBudget as RemainingLossBudget,
     RiskLimits as RiskLimits,
     RiskPolicy as RiskPolicy,
 )
