@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 
 import attrs
 import pytest
@@ -175,6 +176,7 @@ def test_drawdowns_of_several_start_assets_add_up() -> None:
 LOSING = """
 import asyncio, os, signal, sys
 from decimal import Decimal
+from pathlib import Path
 from triarb import SqlLedger
 from triarb.model import BalancesSet
 sys.path.insert(0, {tests!r})
@@ -214,9 +216,9 @@ async def test_a_process_killed_after_its_loss_stays_refused(tmp_path, rolling) 
     file = tmp_path / "ledger.sqlite"
     lost_ns = START_NS // DAY_NS * DAY_NS + DAY_NS // 2
     script = LOSING.format(
-        tests=os.path.dirname(__file__),
+        tests=os.fspath(Path(__file__).parent),
         ledger=os.fspath(file),
-        at_ns=lost_ns,  # noqa: PTH120
+        at_ns=lost_ns,
     )
     died = subprocess.run([sys.executable, "-c", script], check=False)  # noqa: ASYNC221
     assert died.returncode == -signal.SIGKILL

@@ -6,13 +6,12 @@ from fractions import Fraction
 
 import attrs
 import pytest
-from hypothesis import event, given, settings, strategies as st
+from hypothesis import event, given, strategies as st
 
-from triarb.clock import NS_PER_MS, utc_day
+from triarb.clock import utc_day
 from triarb.exceptions import PolicyViolation, UsageError
 from triarb.market import FeeSchedule
 from triarb.model import Approved, Opportunity, Portfolio, Refused
-from triarb.money import Money
 from triarb.pricing import confirm
 from triarb.risk import (
     AllOf,
@@ -29,7 +28,6 @@ from triarb.risk import (
     RiskLimits,
     RiskPolicy,
 )
-from triarb.testing.opportunities import CONFIRMED_NS, opportunities, portfolios
 from triarb.testing.risk import NOW_NS, check_risk_policy, example_opportunities
 
 EXAMPLES = example_opportunities()
@@ -332,72 +330,6 @@ def test_a_member_that_approves_another_opportunity_breaks_all() -> None:
 
 
 # RiskLimits
-
-ROOMY = {
-    "min_edge_bps": Decimal(0),
-    "max_notional": Money(Decimal(1000), "USDT"),
-    "max_daily_loss": Money(Decimal(1000), "USDT"),
-    "max_edge_bps": Decimal(100_000),
-    "max_legs": 5,
-    "max_age_ms": 2000,
-    "max_skew_ms": 2000,
-    "allow": frozenset(),
-    "deny": frozenset(),
-}
-
-
-@st.composite
-def tightened(draw: st.DrawFn, start: str, assets: tuple[str, ...]) -> tuple[dict, dict]:
-    """Limits for cycles from `start`, and the same with one of them tightened."""
-    money = st.integers(1, 1000).map(lambda amount: Money(Decimal(amount), start))
-    edges = st.integers(0, 3000).map(Decimal)
-    names = st.frozensets(st.sampled_from(assets), min_size=1)
-    falling = {
-        "max_notional": money,
-        "max_daily_loss": money,
-        "max_edge_bps": edges.map(lambda edge: edge + 1),
-        "max_legs": st.integers(1, 6),
-        "max_age_ms": st.integers(1, 1200),
-        "max_skew_ms": st.integers(1, 1200),
-    }
-    limits = {**ROOMY, "max_notional": draw(money), "max_daily_loss": draw(money)}
-    loosened = draw(st.sets(st.sampled_from(sorted(falling)), max_size=2))
-    limits.update({name: draw(falling[name]) for name in sorted(loosened)})
-    limits["min_edge_bps"] = min(draw(st.just(Decimal(0)) | edges), limits["max_edge_bps"])
-    limits["allow"] = draw(st.just(frozenset()) | st.just(frozenset(assets)) | names)
-    limits["deny"] = draw(st.just(frozenset()) | names)
-    name = draw(st.sampled_from([*sorted(falling), "min_edge_bps", "allow", "deny"]))
-    tight = dict(limits)
-    if name in falling:
-        one, other = limits[name], draw(falling[name])
-        amounts = (one.amount, other.amount) if isinstance(one, Money) else (one, other)
-        tight[name] = one if amounts[0] <= amounts[1] else other
-        tight["max_edge_bps"] = max(tight["max_edge_bps"], tight["min_edge_bps"])
-    elif name == "min_edge_bps":
-        tight[name] = min(max(limits[name], draw(edges)), limits["max_edge_bps"])
-    elif name == "deny":
-        tight[name] = limits[name] | draw(names)
-    else:
-        kept = limits[name] or frozenset(assets)
-        tight[name] = draw(st.frozensets(st.sampled_from(sorted(kept)), min_size=1))
-    return limits, tight
-
-
-@settings(max_examples=200)
-@given(st.data())
-def test_tightening_a_limit_never_loosens_the_answer(data: st.DataObject) -> None:
-    """Any one limit made tighter never turns a refusal into an approval, and never widens a bound."""
-    opportunity = data.draw(opportunities())
-    start, assets = opportunity.cycle.start, opportunity.cycle.assets
-    symbols = tuple(leg.market.symbol for leg in opportunity.cycle.legs)
-    limits, tight = data.draw(tightened(start, (*assets, *symbols, "OTHER")))
-    portfolio = data.draw(portfolios(start))
-    now_ns = CONFIRMED_NS + data.draw(st.integers(0, 500)) * NS_PER_MS
-    before = RiskLimits(**limits).review(opportunity, portfolio, now_ns)
-    after = RiskLimits(**tight).review(opportunity, portfolio, now_ns)
-    kinds = " to ".join(type(answer).__name__ for answer in (before, after))
-    event(f"{kinds}{', another answer' if before != after else ''}")
-    assert not wider(before, after)
 
 
 def test_risk_limits_are_its_policies() -> None:
