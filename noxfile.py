@@ -77,3 +77,10 @@ def bench(session: nox.Session) -> None:
     """Speed, as ratios against rivals run side by side."""
     install(session, ".", "bench")
     session.run("python", "-m", "benchmarks", *session.posargs, env=ENV)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Mistakes that the law of execution forbids, made one by one: each must break a test."""
+    install(session, ".[testing]", "tests")
+    session.run("python", "-m", "mutations", *session.posargs, env=ENV)

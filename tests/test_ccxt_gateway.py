@@ -47,6 +47,7 @@ from triarb.market.unified import (
 from triarb.model import (
     Balance,
     FeeSide,
+    FeeToken,
     Level,
     Market,
     NotFound,
@@ -938,17 +939,58 @@ async def test_named_markets_have_the_accounts_fee(
     )
     assert fees.fee("BTC/USDT") is None
     part = {"maker": "0.1", "taker": "0.002", "buyer": "0.0001", "seller": "0.0003"}
-    body = {
-        "standardCommission": part,
-        "specialCommission": part,
-        "taxCommission": part,
-        "discount": {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"},
-    }
+    enabled = {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"}
     path = "/api/v3/account/commission"
-    exchange.fault_next("GET", path, "instead", body=json.dumps(body))
-    fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
-    assert fee is not None
-    assert (fee.rate, fee.note) == (D("0.0069"), "less where paid in BNB")
+    # The discount is off the standard commission only, and both ways to write it mean 25 % off.
+    told = {"0.25": "0.006325", "0.75": "0.006325", None: "0.0069", "0": "0.0069"}
+    for discount, paid in told.items():
+        body = {
+            "standardCommission": part,
+            "specialCommission": part,
+            "taxCommission": part,
+            "discount": enabled | {"discount": discount},
+        }
+        exchange.fault_next("GET", path, "instead", body=json.dumps(body))
+        fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
+        assert fee is not None
+        assert (fee.rate, fee.note) == (D("0.0069"), "less where paid in BNB")
+        assert fee.token == FeeToken("BNB", D(paid), D("0.0069"))
+    for off in ({"enabledForAccount": False}, {"enabledForSymbol": False}, {"discountAsset": None}):
+        body["discount"] = enabled | {"discount": "0.25"} | off
+        exchange.fault_next("GET", path, "instead", body=json.dumps(body))
+        fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
+        assert fee is not None
+        assert fee.token is None
+
+
+async def test_all_markets_are_nominated_as_if_the_token_paid(
+    exchange: LoopbackExchange, gateway: CcxtGateway
+) -> None:
+    """Asked for all, one market tells whether the account pays in a token; where it does not say, none is assumed."""
+    path = "/api/v3/account/commission"
+    part = {"maker": "0", "taker": "0.002", "buyer": "0", "seller": "0"}
+    nothing = dict.fromkeys(part, "0")
+    enabled = {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"}
+    for taker, discount, lowest in (("0.002", "0.25", "0.00075"), ("0", "0.25", "0.001")):
+        body = {
+            "standardCommission": part | {"taker": taker},
+            "specialCommission": nothing,
+            "taxCommission": nothing,
+            "discount": enabled | {"discount": discount},
+        }
+        exchange.fault_next("GET", path, "instead", body=json.dumps(body))
+        fee = (await gateway.fees()).fee("ETH/USDT")
+        assert fee is not None
+        assert (fee.provenance, fee.rate, fee.lowest.rate) == ("schedule", D("0.001"), D(lowest))
+    for answered in (answer(-1121), "{}", '{"standardCommission":{"taker":null}}'):
+        status = 400 if "code" in answered else 200
+        exchange.fault_next("GET", path, "instead", status=status, body=answered)
+        fee = (await gateway.fees()).fee("ETH/USDT")
+        assert fee is not None
+        assert fee.token is None
+    exchange.fault_next("GET", path, "instead", status=502)
+    with pytest.raises(GatewayUnavailable):
+        await gateway.fees()
 
 
 async def test_fees_that_the_account_does_not_tell(
@@ -1007,22 +1049,33 @@ def test_published_fees() -> None:
         FeeSide.RECEIVED,
     )
     assert fee.note == f"ccxt {ccxt.__version__}'s table"
-    for name in ("nowhere", "base", "bitget", "weex", "p2b"):
+    for name in ("nowhere", "base", "weex", "p2b"):
         assert published_taker_fee(name) is None
+
+
+def test_a_published_rate_that_ccxt_does_not_tell() -> None:
+    """Where ccxt's table has no rate and ours does, it is ours, with its day and its source."""
+    fee = published_taker_fee("bitget")
+    assert fee is not None
+    assert (fee.rate, fee.provenance) == (D("0.001"), Provenance.SCHEDULE)
+    assert "2026-11-22" in fee.note
+    assert "bitget.com" in fee.note
 
 
 @pytest.mark.parametrize(
     ("name", "side"),
     [
         ("okx", FeeSide.RECEIVED),
-        ("kucoin", FeeSide.RECEIVED),
+        ("kucoin", FeeSide.QUOTE),
+        ("mexc", FeeSide.QUOTE),
+        ("coinbase", FeeSide.QUOTE),
         ("kraken", FeeSide.GIVEN),
         ("upbit", FeeSide.QUOTE),
         ("bitstamp", FeeSide.QUOTE),
     ],
 )
 def test_whose_fee_asset_nobody_tells(name: str, side: FeeSide) -> None:
-    """Where ccxt does not say what a fee is charged in, ours is a guess, and says so."""
+    """Where ccxt does not say what a fee is charged in, it is what a document says, or ccxt's default, and marked."""
     fee = published_taker_fee(name)
     assert fee is not None
     assert fee.charged_in is side

@@ -394,11 +394,11 @@ def test_every_policy_says_its_word():
     explanation = explain(confirmed(*triangle()), risk=risk)
     assert [word.policy for word in explanation.words] == [
         "MinEdge", "MaxNotional", "Angry", "MaxLegs", "MinEdge", "MaxEdge", "MaxAge", "MaxSkew", "Denied",
-        "Allowed", "MaxNotional", "MaxDailyLoss",
+        "Allowed", "MaxFeeDrift", "MaxNotional", "MaxDailyLoss",
     ]  # fmt: skip
     codes = [word.refused.code if word.refused else None for word in explanation.words]
     assert codes == [
-        "risk.min_edge", None, "policy.violation", *[None] * 6, "risk.not_allowed", None, None,
+        "risk.min_edge", None, "policy.violation", *[None] * 6, "risk.not_allowed", *[None] * 3,
     ]  # fmt: skip
     assert explanation.refused.code == "risk.min_edge"
     assert explanation.words[1].max_amount == 50

@@ -27,6 +27,7 @@ from triarb.ledger.accounts import RECENT, Accounts
 from triarb.ledger.codec import KINDS, decode, encode
 from triarb.ledger.storage import BEGINNING, Entry
 from triarb.ledger.tables import alembic_version, metadata
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
@@ -593,7 +594,9 @@ async def test_the_check_finds_wrong_health(monkeypatch):
     with pytest.raises(AssertionError, match="health"):
         await check_ledger(Careless)
     monkeypatch.setattr(
-        accounts, "_health", lambda recent, _: Health(len(recent), len(recent), 5.0, 1.0)
+        accounts,
+        "_health",
+        lambda recent, _: Health(len(recent), len(recent), 5.0, 1.0, check_fees(recent)),
     )
     with pytest.raises(AssertionError, match="is no loss"):
         await check_ledger(Careless)

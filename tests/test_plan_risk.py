@@ -10,6 +10,7 @@ from hypothesis import event, given, settings, strategies as st
 
 from triarb.execution.steps import Finish, next_step, received
 from triarb.market import FeeSchedule, RateTable
+from triarb.market.charges import charge
 from triarb.model import (
     Cycle,
     Fee,
@@ -41,7 +42,6 @@ from triarb.pricing import (
 )
 from triarb.pricing.legs import planned
 from triarb.pricing.plan import worst_case
-from triarb.simulation.accounts import charge
 from triarb.testing.opportunities import opportunities
 from triarb.testing.strategies import rate_tables
 
@@ -182,9 +182,8 @@ def executed(plan: Plan, books: dict[str, OrderBook] | None) -> tuple[list[Decim
 
 
 def fill(leg: PlannedLeg, price: Decimal, amount: Decimal, trade_id: str) -> Fill:
-    asset, fee = charge(leg.market, leg.side, price, amount, leg.fee)
     market = leg.market
-    return Fill(
+    bare = Fill(
         trade_id,
         "id",
         market.symbol,
@@ -193,8 +192,9 @@ def fill(leg: PlannedLeg, price: Decimal, amount: Decimal, trade_id: str) -> Fil
         leg.side,
         price,
         amount,
-        {asset: fee},
+        {},
     )
+    return attrs.evolve(bare, fees=dict([charge(bare, leg.fee)]))
 
 
 @settings(max_examples=100)

@@ -351,7 +351,7 @@ def test_risk_limits_are_its_policies() -> None:
     assert answer == Approved(TRIANGLE, Decimal(100), Decimal(16), Decimal(5))
     assert answer == ask(limits.policies(), portfolio=lost("4"))
     kinds = [type(policy) for policy in limits.policies().policies]
-    assert len(kinds) == len(set(kinds)) == 9
+    assert len(kinds) == len(set(kinds)) == 10
     assert Allowed in kinds
     assert Allowed not in [
         type(policy) for policy in attrs.evolve(limits, allow=()).policies().policies

@@ -176,8 +176,12 @@ def _leg_breaches(leg: PlannedLeg, top_price: Decimal) -> Iterator[str]:
     if refusal is not None:
         yield refusal.sentence
     with arithmetic():
+        fees = (leg.fee.worst, leg.fee)  # at the limit as if a fee token ran out
         given, received = (
-            [leg.amount * unit(leg.side, price, leg.fee) for price in (leg.limit_price, top_price)]
+            [
+                leg.amount * unit(leg.side, price, fee)
+                for price, fee in zip((leg.limit_price, top_price), fees, strict=True)
+            ]
             for unit in (unit_given, unit_received)
         )
     if (leg.worst_given, leg.worst_received) != (given[0], received[0]):

@@ -8,8 +8,18 @@ from typing import Any, Final, Protocol
 import attrs
 
 from triarb.exceptions import UsageError
-from triarb.model import DEFAULT_GAP_BPS, Approved, Plan, Portfolio, Refused
-from triarb.money import BPS, Money, arithmetic, as_money, edge_bps, parse_bps, plain, to_decimal
+from triarb.model import DEFAULT_GAP_BPS, Approved, Opportunity, Plan, Portfolio, Refused
+from triarb.money import (
+    BPS,
+    ZERO,
+    Money,
+    arithmetic,
+    as_money,
+    edge_bps,
+    parse_bps,
+    plain,
+    to_decimal,
+)
 from triarb.pricing import (
     Bounds,
     Priced,
@@ -171,10 +181,29 @@ class DepthSizer(Sizer):
             approved.min_edge_bps,
             gap_bps,
         )
+        bound = approved.max_loss
+        for _ in range(_SHRINKS):
+            plan = self._found(opportunity, bounds)
+            with arithmetic():
+                if isinstance(plan, Refused) or bound is None or plan.max_loss <= bound:
+                    return plan
+                # The search knows what a fee token costs, not what its running out would: it must look a little lower.
+                over = Fraction(bound) / Fraction(plan.max_loss) * Fraction(99, 100)
+                tighter = to_decimal(Fraction(bounds.max_loss or ZERO) * over)
+            bounds = attrs.evolve(bounds, max_loss=tighter)
+        return Refused(
+            "size.max_loss",
+            f"no size was found that keeps the loss within {bound} {opportunity.cycle.start} if its fee token runs out",
+            {"max_loss": bound},
+        )
+
+    def _found(self, opportunity: Opportunity, bounds: Bounds) -> Plan | Refused:
         sized = most_profitable_depth(opportunity, bounds, self.budget)
         if isinstance(sized, Refused):
             return sized
-        return make_plan(opportunity, sized.legs, gap_bps, gap=sized.gap, binding=sized.binding)
+        return make_plan(
+            opportunity, sized.legs, bounds.gap_bps, gap=sized.gap, binding=sized.binding
+        )
 
 
 def _within(approved: Approved, priced: Priced, gap_bps: Decimal) -> Plan | Refused:

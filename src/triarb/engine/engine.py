@@ -39,7 +39,7 @@ from triarb.model import (
     Reviewed,
 )
 from triarb.pipeline import nominate, review, size
-from triarb.pricing import confirm
+from triarb.pricing import confirm, settle_tokens
 from triarb.report import Report
 from triarb.risk import RiskPolicy
 from triarb.sizing import Sizer, TopOfBookSizer
@@ -306,10 +306,10 @@ class Engine:
         books = await self._books(cycle)  # last: nothing else is waited for on fresh books
         if isinstance(books, Refused):
             return books
-        view, now_ns = self._market.rates.view(), self.clock.now_ns()
+        view, now_ns, held = self._market.rates.view(), self.clock.now_ns(), self.ledger.portfolio()
         answers = [
-            confirm(cycle.starting_from(asset), books, fees, view, now_ns)
-            for asset in self._starts(cycle)
+            confirm(begun, books, settle_tokens(begun, fees, view, held), view, now_ns)
+            for begun in map(cycle.starting_from, self._starts(cycle))
         ]
         found = [answer for answer in answers if isinstance(answer, Opportunity)]
         self._tally.counts["confirmed"] += bool(found)

@@ -34,7 +34,7 @@ class Feed:
         return cls(fees, rates, gateway, gateway.quotes())
 
     async def fees_of(self, symbols: Iterable[str]) -> FeeSchedule:
-        """The fees of nominated markets: a published one is asked for by name once, for what the account really pays.
+        """The fees of nominated markets: a published one, or one with a token, is asked for by name once.
 
         Raises:
             GatewayError: the exchange did not say.
@@ -48,8 +48,12 @@ class Feed:
         return FeeSchedule({symbol: fee for symbol, fee in known.items() if fee is not None})
 
     def _is_vague(self, symbol: str) -> bool:
+        if symbol in self._asked:
+            return False
         fee = self.fees.fee(symbol)
-        return symbol not in self._asked and (fee is None or fee.provenance is Provenance.SCHEDULE)
+        if fee is None or fee.provenance is Provenance.SCHEDULE:
+            return True
+        return fee.provenance is Provenance.ACCOUNT and fee.token is not None
 
     async def advance(self, stop: asyncio.Event) -> int | None:
         """Wait for the next batch and take it in.

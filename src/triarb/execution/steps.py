@@ -31,7 +31,8 @@ def next_step(plan: Plan, results: Sequence[LegResult]) -> Trade | Finish:
     """The next trade, or the end. Every leg in `results` is proven.
 
     A leg is sized from what the fills of the leg before it brought after fees, never from the plan. A leg that filled
-    in part is gone on from with what it brought; what it left is a residue. Where nothing filled, or what came is below
+    in part is gone on from with what it brought; what it left is a residue. A leg that was sent more than was planned,
+    since the one before brought more, did all that was asked of it when it filled what was planned. Where nothing filled, or what came is below
     the next market's minimum, the execution ends there. A fill-or-kill leg trades no more than was planned, since for
     more the book may not be deep enough, and then none of it would fill.
     """
@@ -44,7 +45,7 @@ def next_step(plan: Plan, results: Sequence[LegResult]) -> Trade | Finish:
         return Finish(outcome, _short(plan.legs[done - 1], done, last))
     if done == len(plan.legs):
         for number, (leg, result) in enumerate(zip(plan.legs, results, strict=True), 1):
-            if number > 1 and result.filled < result.order.amount:
+            if number > 1 and result.filled < min(result.order.amount, leg.amount):
                 return Finish(Outcome.SHORT, _short(leg, number, result))
         return Finish(Outcome.COMPLETED)
     leg = plan.legs[done]
@@ -64,7 +65,7 @@ def received(leg: PlannedLeg, result: LegResult) -> Decimal:
 
 
 def _affordable(leg: PlannedLeg, budget: Decimal) -> Decimal:
-    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee.worst))
     step = step_of(leg.market)
     with arithmetic():
         amount = Decimal(Fraction(budget) / unit // Fraction(step)) * step

@@ -168,7 +168,8 @@ class PaperGateway(ExchangeGateway, Restorable):
         """Let `order` act after the latency, on the book that the source shows then."""
         engine = await self._engine()
         await self.clock.sleep(self._latency_ms / 1000)
-        await self._refresh(engine, order.symbol)
+        for symbol in (order.symbol, *engine.token_markets(order.symbol)):
+            await self._refresh(engine, symbol)
         state = engine.submit(order, self.clock.now_ns())
         if isinstance(state, Refused):
             return Submission(SubmissionStatus.REJECTED, reason=str(state))

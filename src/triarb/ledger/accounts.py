@@ -16,6 +16,7 @@ import attrs
 from triarb.clock import NS_PER_MS, utc_day
 from triarb.exceptions import LedgerError
 from triarb.ledger.results import NO_RESULTS, booked, summed
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     RECENT as RECENT,
     BalancesSet,
@@ -201,13 +202,13 @@ def _ended(state: State, execution: Execution) -> State:
 
 
 def _looked_at(portfolio: Portfolio) -> Portfolio:
-    """A person has seen what happened so far: rows of losses and peaks count from here on."""
+    """A person has seen what happened so far: rows of losses, peaks and fees count from here on."""
     return attrs.evolve(
         portfolio,
         halted=None,
         looked_at=portfolio.started,
         results=attrs.evolve(portfolio.results, since_peak=_NONE),
-        health=attrs.evolve(portfolio.health, consecutive_losses=0),
+        health=attrs.evolve(portfolio.health, consecutive_losses=0, fees=_NONE),
     )
 
 
@@ -247,7 +248,8 @@ def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, D
 def _health(recent: Iterable[Execution], looked_at: int) -> Health:
     """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
 
-    A row of losses counts those after number `looked_at` only: a person knows of those before.
+    Rows of losses, and what fills were charged, count of executions after number `looked_at` only: a person knows of those
+    before.
     """
     executions = list(recent)
     new = [e for e in executions if e.number > looked_at and e.outcome is not Outcome.NOTHING]
@@ -258,4 +260,5 @@ def _health(recent: Iterable[Execution], looked_at: int) -> Health:
         consecutive_losses=len(list(itertools.takewhile(bool, lost))),
         leg_latency_ms=statistics.median(latencies_ns) / NS_PER_MS if latencies_ns else None,
         short_rate=sum(e.outcome is Outcome.SHORT for e in executions) / len(executions),
+        fees=check_fees(e for e in executions if e.number > looked_at),
     )

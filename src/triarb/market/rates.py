@@ -24,7 +24,7 @@ from triarb.model import (
 
 
 class RateTable:
-    """The directed rates of an exchange, net of fee, as they stand after the last update.
+    """The directed rates of an exchange, net of the lowest fee that could apply, as they stand after the last update.
 
     Edges are sorted by tail, then head; those of asset ``i`` are ``range(offsets[i], offsets[i + 1])``.
 
@@ -41,12 +41,14 @@ class RateTable:
     ) -> None:
         self._markets = {market.symbol: market for market in markets}
         self._fees: dict[str, Fee] = {}
+        self._lowest: dict[str, Fee] = {}
         self._quotes: dict[str, Quote] = {}
         self._refused: dict[str, str] = {}
         for symbol, market in self._markets.items():
             fee = fees.fee(symbol)
             if fee is not None:
                 self._fees[symbol] = fee
+                self._lowest[symbol] = fee.lowest
             self._refused[symbol] = "market.no_quote" if market.active else "market.inactive"
 
         self.assets: Sequence[str] = sorted(
@@ -124,14 +126,14 @@ class RateTable:
         self.rates[edge] = 0.0 if best is None else self._float(*best)
 
     def _float(self, symbol: str, side: Side) -> float:
-        price, fee = float(self._quotes[symbol].price_for(side)), self._fees[symbol]
+        price, fee = float(self._quotes[symbol].price_for(side)), self._lowest[symbol]
         rate = float(fee.rate)
         kept = 1.0 / (1.0 + rate) if fee.on_given(side) else 1.0 - rate
         return price * kept if side is Side.SELL else kept / price
 
     def _leg(self, symbol: str, side: Side) -> Leg:
         price = self._quotes[symbol].price_for(side)
-        return Leg(self._markets[symbol], side, price, self._fees[symbol])
+        return Leg(self._markets[symbol], side, price, self._lowest[symbol])
 
     def leg(self, edge: int) -> Leg:
         """The exact leg of an edge whose rate is not zero.

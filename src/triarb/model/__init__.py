@@ -12,6 +12,7 @@ from triarb.model.account import (
     EpochStarted as EpochStarted,
     ExecutionEnded as ExecutionEnded,
     ExecutionStarted as ExecutionStarted,
+    FeeCheck as FeeCheck,
     Filled as Filled,
     Halted as Halted,
     Health as Health,
@@ -46,6 +47,7 @@ from triarb.model.event import (
 from triarb.model.market import (
     Fee as Fee,
     FeeSide as FeeSide,
+    FeeToken as FeeToken,
     Level as Level,
     Market as Market,
     OrderBook as OrderBook,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 import attrs
@@ -9,7 +10,7 @@ import attrs
 from triarb.model.cycle import Plan
 from triarb.model.order import Execution, Fill, Order, SubmissionStatus
 from triarb.model.results import Results
-from triarb.money import ZERO, arithmetic
+from triarb.money import ZERO, arithmetic, to_decimal
 
 RECENT: Final = 50
 """How many executions `Portfolio.recent` keeps, and its health is judged by."""
@@ -30,6 +31,33 @@ class Balance:
 
 
 @attrs.frozen
+class FeeCheck:
+    """What the last fills of one market were charged, against what their plans counted on.
+
+    In bps of what the fills traded, each fill by its size; a fee token by the price that its plan had of it.
+
+    Attributes:
+        fills: how many.
+        charged_bps: what they were charged; None where none of it has a price.
+        drift_bps: how much more that is than their plans said; below zero, how much less.
+        assets: what they were charged in.
+        unexpected: how many were charged in an asset that their plan does not name.
+        last_charged_bps: what those of the last execution were charged; None where none of it has a price.
+        last_drift_bps: how much more that is than its plan said.
+        last_unexpected: the assets that they were charged in and that its plan does not name.
+    """
+
+    fills: int
+    charged_bps: Decimal | None
+    drift_bps: Decimal
+    assets: tuple[str, ...] = ()
+    unexpected: int = 0
+    last_charged_bps: Decimal | None = None
+    last_drift_bps: Decimal = ZERO
+    last_unexpected: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class Health:
     """How the last executions went.
 
@@ -39,12 +67,23 @@ class Health:
             last resumed.
         leg_latency_ms: the median time from sending a leg to knowing its outcome; None before the first leg.
         short_rate: the fraction of them that a leg ended early.
+        fees: by symbol, what their fills were charged against what was expected; since a person last resumed.
     """
 
     executions: int = 0
     consecutive_losses: int = 0
     leg_latency_ms: float | None = None
     short_rate: float = 0.0
+    fees: Mapping[str, FeeCheck] = attrs.field(factory=dict)
+
+    @property
+    def fee_drift_bps(self) -> Decimal | None:
+        """How much more was charged than expected, over all fills; None before the first."""
+        fills = sum(check.fills for check in self.fees.values())
+        if not fills:
+            return None
+        drifts = (Fraction(check.drift_bps) * check.fills for check in self.fees.values())
+        return to_decimal(sum(drifts, Fraction(0)) / fills)
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 `confirm` is the only way to an Opportunity; `profit_at` and `most_profitable` (at the top of the books) and
 `most_profitable_depth` (through all of them) are functions over one; `make_plan` puts the three numbers of its risk
 beside the legs that a sizer chose. `best_route` converts one asset into another over the same graph; a `Valuation` says
-what an amount is worth by declared markets only.
+what an amount is worth by declared markets only. `settle_tokens` says which fees count on the exchange's own token.
 """
 
 from triarb.pricing.break_even import break_even_fee_bps as break_even_fee_bps
@@ -12,6 +12,7 @@ from triarb.pricing.depth import (
     Sized as Sized,
     most_profitable_depth as most_profitable_depth,
 )
+from triarb.pricing.fee_tokens import settle_tokens as settle_tokens
 from triarb.pricing.plan import (
     LeftOver as LeftOver,
     left_over as left_over,

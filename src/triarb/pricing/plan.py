@@ -64,8 +64,8 @@ def times_in_force(legs: Sequence[PlannedLeg]) -> tuple[PlannedLeg, ...]:
     decided = [legs[-1]]
     least = Fraction(least_amount(legs[-1].market, legs[-1].limit_price))
     for leg, after in zip(legs[-2::-1], legs[:0:-1], strict=True):
-        needed = least * Fraction(unit_given(after.side, after.limit_price, after.fee))
-        fill = needed / Fraction(unit_received(leg.side, leg.limit_price, leg.fee))
+        needed = least * Fraction(unit_given(after.side, after.limit_price, after.fee.worst))
+        fill = needed / Fraction(unit_received(leg.side, leg.limit_price, leg.fee.worst))
         risky = 2 * fill > Fraction(leg.amount) and leg.time_in_force is TimeInForce.IOC
         decided.append(attrs.evolve(leg, time_in_force=TimeInForce.FOK) if risky else leg)
         least = max(fill, Fraction(least_amount(leg.market, leg.limit_price)))
@@ -105,8 +105,8 @@ def left_over(legs: Sequence[PlannedLeg]) -> tuple[LeftOver, ...]:
     found = []
     with arithmetic():
         for i, (leg, after) in enumerate(pairwise(legs)):
-            brought = amounts[i] * unit_received(leg.side, leg.limit_price, leg.fee)
-            spent = amounts[i + 1] * unit_given(after.side, after.limit_price, after.fee)
+            brought = amounts[i] * unit_received(leg.side, leg.limit_price, leg.fee.worst)
+            spent = amounts[i + 1] * unit_given(after.side, after.limit_price, after.fee.worst)
             found.append(
                 LeftOver(
                     leg.received_asset,
@@ -126,7 +126,7 @@ def worst_case(legs: Sequence[PlannedLeg]) -> tuple[Decimal, ...]:
     """
     with arithmetic():
         return tuple(
-            amount * unit_received(leg.side, leg.limit_price, leg.fee)
+            amount * unit_received(leg.side, leg.limit_price, leg.fee.worst)
             for leg, amount in zip(legs, _worst_amounts(legs), strict=True)
         )
 
@@ -135,8 +135,10 @@ def _worst_amounts(legs: Sequence[PlannedLeg]) -> list[Decimal]:
     amounts = [legs[0].amount]
     with arithmetic():
         for before, leg in pairwise(legs):
-            brought = amounts[-1] * unit_received(before.side, before.limit_price, before.fee)
-            pays = Fraction(brought) / Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+            brought = amounts[-1] * unit_received(before.side, before.limit_price, before.fee.worst)
+            pays = Fraction(brought) / Fraction(
+                unit_given(leg.side, leg.limit_price, leg.fee.worst)
+            )
             steps = Decimal(pays // Fraction(step_of(leg.market)))
             amount = min(leg.amount, steps * step_of(leg.market))
             if allowed(leg.market, leg.limit_price, amount) is not None:

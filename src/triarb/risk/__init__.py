@@ -19,6 +19,7 @@ from triarb.risk.policies import (
     MaxDrawdown as MaxDrawdown,
     MaxEdge as MaxEdge,
     MaxExposure as MaxExposure,
+    MaxFeeDrift as MaxFeeDrift,
     MaxLatency as MaxLatency,
     MaxLegs as MaxLegs,
     MaxNotional as MaxNotional,

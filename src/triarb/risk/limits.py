@@ -24,6 +24,7 @@ from triarb.risk.policies import (
     MaxDrawdown,
     MaxEdge,
     MaxExposure,
+    MaxFeeDrift,
     MaxLatency,
     MaxLegs,
     MaxNotional,
@@ -40,6 +41,7 @@ from triarb.risk.policies import (
 from triarb.risk.policy import FirstRefusal, RiskPolicy
 from triarb.risk.settings import (
     as_amounts,
+    as_fee_drift,
     as_max_edge,
     as_min_edge,
     as_names,
@@ -91,6 +93,7 @@ class RiskLimits(RiskPolicy):
         max_legs: the most legs.
         max_age_ms: the oldest book.
         max_skew_ms: the furthest apart that the books of one cycle may have been received.
+        max_fee_drift_bps: the most that fills may be charged beyond what their plans said.
         min_stranded_edge_bps: the least edge that being stranded may leave, such as -150.
         max_slippage_bps: the most that a price may be worse than the one that nominated the cycle.
         max_per_asset: the most of single assets that a cycle may hold, such as ``["2 ETH", "0.1 BTC"]``.
@@ -124,6 +127,9 @@ class RiskLimits(RiskPolicy):
     max_legs: int = attrs.field(default=5, validator=whole)
     max_age_ms: int = attrs.field(default=2_000, validator=whole)
     max_skew_ms: int = attrs.field(default=2_000, validator=whole)
+    max_fee_drift_bps: Decimal = attrs.field(
+        default=Decimal(1), converter=as_fee_drift, validator=positive
+    )
     min_stranded_edge_bps: Decimal | None = attrs.field(default=None, converter=_as_bps)
     max_slippage_bps: Decimal | None = attrs.field(default=None, converter=_as_bps)
     max_per_asset: tuple[Money, ...] = attrs.field(default=(), converter=as_amounts)
@@ -209,6 +215,7 @@ class RiskLimits(RiskPolicy):
             MaxSkew(self.max_skew_ms),
             Denied(self.deny),
             Allowed(self.allow) if self.allow else None,
+            MaxFeeDrift(self.max_fee_drift_bps),
             _given(MaxCyclesPerMinute, self.max_cycles_per_minute),
             self._cooldown(),
             _given(MaxConsecutiveLosses, self.max_consecutive_losses),

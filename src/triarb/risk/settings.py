@@ -20,6 +20,11 @@ def as_max_edge(value: str | float | Decimal) -> Decimal:
     return parse_bps(value, "max_edge_bps")
 
 
+def as_fee_drift(value: str | float | Decimal) -> Decimal:
+    """A largest drift of fees in bps, as a person types it."""
+    return parse_bps(value, "max_fee_drift_bps")
+
+
 def as_bps(value: str | float | Decimal) -> Decimal:
     """A number of bps, as a person types it."""
     return parse_bps(value, "bps")

@@ -8,6 +8,8 @@ The rules, which are Binance's where exchanges differ:
 - A limit order needs funds for all of it at its limit price, a market order for what it takes; a fee on top included.
 - A resting order fills when a later book crosses it, at its own price, for no more than the amount that crosses it; the
   better-priced of ours first, then the older. It pays the fee of the schedule, which knows takers' fees only.
+- A fee that is paid in a token is taken in it, converted at the best bid that the token's market with the quote asset shows;
+  where none shows one, or too little of the token is free, the full fee is taken without it, silently.
 - Nobody takes the same amount of a level twice (`triarb.simulation.books`), and our own orders never meet each other.
 """
 
@@ -16,6 +18,7 @@ from decimal import Decimal
 
 import attrs
 
+from triarb.market.charges import charge, token_charge, token_prices
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Balance,
@@ -28,12 +31,13 @@ from triarb.model import (
     OrderBook,
     OrderState,
     OrderStatus,
+    Quote,
     Refused,
     Side,
     TimeInForce,
 )
 from triarb.money import ZERO, arithmetic, plain
-from triarb.simulation.accounts import Accounts, charge, reserve
+from triarb.simulation.accounts import Accounts, reserve
 from triarb.simulation.books import ShownBook, reaches
 from triarb.simulation.filters import check_order
 
@@ -64,7 +68,7 @@ class _Entry:
 
     def reserved(self) -> Decimal:
         """What its rest needs at its limit price."""
-        return reserve(self.market, self.order.side, self.limit, self.rest, self.fee)
+        return reserve(self.order.side, self.limit, self.rest, self.fee)
 
     def state(self) -> OrderState:
         return OrderState(
@@ -139,6 +143,15 @@ class MatchingEngine:
         shown = self._books.get(symbol)
         return shown.left() if shown else None
 
+    def token_markets(self, symbol: str) -> list[str]:
+        """The markets whose books say how the fees of `symbol` are converted into a token; none where they are not."""
+        fee, market = self._fees.fee(symbol), self._markets.get(symbol)
+        if fee is None or fee.token is None or market is None:
+            return []
+        asset = fee.token.asset
+        names = (f"{asset}/{market.quote}", f"{market.quote}/{asset}")
+        return [name for name in names if name in self._markets and name != symbol]
+
     # What we do
 
     def submit(self, order: Order, now_ns: int) -> OrderState | Refused:
@@ -176,7 +189,7 @@ class MatchingEngine:
             matched = sum((match.amount for match in matches), ZERO)
             matches = matches if matched == order.amount else []
         spent = matches if order.price is None else [Level(order.price, order.amount)]
-        needed = sum((reserve(market, side, at.price, at.amount, fee) for at in spent), ZERO)
+        needed = sum((reserve(side, at.price, at.amount, fee) for at in spent), ZERO)
         asset = market.given(side)
         free = self._accounts.free(asset)
         if needed > free:
@@ -260,7 +273,7 @@ class MatchingEngine:
         fills = []
         for match in list(_matches(shown.against(side), side, price, entry.rest)):
             shown.take(side, match.price, match.amount)
-            part = reserve(entry.market, side, price, match.amount, entry.fee)
+            part = reserve(side, price, match.amount, entry.fee)
             self._accounts.lock(entry.market.given(side), -part)
             fills.append(self._fill(entry, price, match.amount, now_ns))
         if not entry.rest:
@@ -270,7 +283,6 @@ class MatchingEngine:
     def _fill(self, entry: _Entry, price: Decimal, amount: Decimal, now_ns: int) -> Fill:
         order, market = entry.order, entry.market
         self._trades += 1
-        asset, fee = charge(market, order.side, price, amount, entry.fee)
         fill = Fill(
             f"{order.client_id}-{self._trades}",
             order.client_id,
@@ -280,14 +292,34 @@ class MatchingEngine:
             order.side,
             price,
             amount,
-            {asset: fee},
+            {},
             now_ns,
         )
+        fill = self._charged(fill, entry.fee)
         self._accounts.settle(fill)
         entry.filled += amount
         entry.fills += (fill,)
         self._fills.setdefault(order.client_id, []).append(fill)
         return fill
+
+    def _charged(self, fill: Fill, fee: Fee) -> Fill:
+        """`fill` with its fee: in the token, converted at its best bid, if what is free then covers that; else in full."""
+        token = fee.token
+        if token is not None:
+            prices = token_prices(token.asset, fill.quote, self._shown_quote)
+            size = token_charge(fill, token, prices and prices[0])
+            if size is not None:
+                paid = attrs.evolve(fill, fees={token.asset: size})
+                if self._accounts.free(token.asset) + paid.changes()[token.asset] >= 0:
+                    return paid
+        asset, size = charge(fill, fee)
+        return attrs.evolve(fill, fees={asset: size})
+
+    def _shown_quote(self, symbol: str) -> Quote | None:
+        shown = self._books.get(symbol)
+        if shown is None:
+            return None
+        return Quote(symbol, shown.best(Side.SELL), shown.best(Side.BUY))
 
     def _close(self, entry: _Entry, status: OrderStatus) -> None:
         entry.status = status

@@ -20,6 +20,7 @@ from triarb.model import (
     ExecutionEnded,
     ExecutionStarted,
     Fee,
+    FeeCheck,
     Fill,
     Filled,
     Halted,
@@ -135,7 +136,8 @@ async def _check_execution(ledger: Ledger) -> None:
     _same(ended, expected, "an execution that ended short")
     health = (ended.health.executions, ended.health.consecutive_losses)
     latency_and_shorts = (ended.health.leg_latency_ms, ended.health.short_rate)
-    if (health, latency_and_shorts) != ((1, 1), (5, 1)):
+    fees = {"BTC/USDT": FeeCheck(1, None, Decimal(0), ("BNB",), 1, last_unexpected=("BNB",))}
+    if (health, latency_and_shorts, ended.health.fees) != ((1, 1), (5, 1), fees):
         raise AssertionError(f"an execution that ended short: the health is {ended.health}")
     await _refused(ledger, ExecutionEnded(_DAY_NS, lost), "an execution that has ended")
     await ledger.append(ExecutionStarted(_DAY_NS, 2, _PLAN))
@@ -146,6 +148,8 @@ async def _check_execution(ledger: Ledger) -> None:
     seen = ledger.portfolio()
     if (seen.looked_at, seen.health.consecutive_losses, seen.results.since_peak) != (2, 0, {}):
         raise AssertionError(f"a person resumed, and rows of losses and peaks go on: {seen}")
+    if seen.health.fees or seen.health.executions != 2:
+        raise AssertionError("what fills were charged before a person resumed is in the health")
 
 
 async def _check_stuck(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.account import Account
 from triarb.gateways.ccxt.credentials import Credentials
-from triarb.gateways.ccxt.fees import account_fees, scheduled_fees
+from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fees
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
@@ -277,7 +277,8 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         """What the account pays, where the exchange tells it; else what ccxt's table says of a new customer.
 
         An exchange that tells of one market at a time (Binance) is asked for named markets only, at most
-        `triarb.gateways.ccxt.fees.MAX_QUESTIONS` of them. A market whose fee nobody tells has none here.
+        `triarb.gateways.ccxt.fees.MAX_QUESTIONS` of them; asked for all, one of its markets tells whether the account
+        pays in a token. A market whose fee nobody tells has none here.
 
         Raises:
             GatewayUnavailable: no answer.
@@ -290,7 +291,11 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         if self._account is not None:
             own, why = await account_fees(self._account.line, None if symbols is None else wanted)
         missing = [symbol for symbol in wanted if symbol not in own]
-        return FeeSchedule(own | scheduled_fees(line.instance, missing, why))
+        told = FeeSchedule(own | scheduled_fees(line.instance, missing, why))
+        token = None
+        if self._account is not None and symbols is None:
+            token = await account_token(self._account.line)
+        return told if token is None else told.paid_in(*token)
 
     async def balances(self) -> Mapping[str, Balance]:
         """All assets that are not zero.

@@ -13,6 +13,7 @@ from triarb.risk.policies.edges import (
     MinStrandedEdge as MinStrandedEdge,
     beyond_slippage as beyond_slippage,
 )
+from triarb.risk.policies.fees import MaxFeeDrift as MaxFeeDrift
 from triarb.risk.policies.freshness import (
     MaxAge as MaxAge,
     MaxLatency as MaxLatency,
