@@ -93,6 +93,21 @@ class PaperGateway(ExchangeGateway, Restorable):
         await self._entered.aclose()
 
     @property
+    def engine(self) -> MatchingEngine:
+        """The simulated account: what orders did to it, and what may be changed in a test.
+
+        Raises:
+            UsageError: it is neither entered nor used yet.
+        """
+        if self._matching is None:
+            raise UsageError(
+                "the paper gateway is not open",
+                code="gateway.not_entered",
+                hint="use it as `async with PaperGateway(...) as gateway:`",
+            )
+        return self._matching
+
+    @property
     def clock(self) -> Clock:
         """The source's clock."""
         return self._source.clock

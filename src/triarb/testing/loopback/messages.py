@@ -57,16 +57,16 @@ def refusal(refused: Refused) -> ApiError:
     return ApiError(*_REFUSALS[refused.code])
 
 
-@attrs.define
+@attrs.frozen
 class Placed:
     """An order that was taken.
 
     Attributes:
-        state: as it was when it was last seen; the matching engine knows better of the newest of an id.
+        number: the exchange's of it.
     """
 
     order: Order
-    state: OrderState
+    number: str
     time_ns: int
 
 
