@@ -11,6 +11,7 @@ from triarb.clock import NS_PER_MS, NS_PER_SECOND, utc_day
 from triarb.model import (
     Approved,
     Execution,
+    FeeCheck,
     Fill,
     Health,
     LegResult,
@@ -38,6 +39,7 @@ from triarb.risk import (
     MaxDrawdown,
     MaxEdge,
     MaxExposure,
+    MaxFeeDrift,
     MaxLatency,
     MaxLegs,
     MaxNotional,
@@ -120,12 +122,15 @@ def portfolios(draw: st.DrawFn, opportunity: Opportunity) -> Portfolio:
         draw(st.dictionaries(st.sampled_from(names), times, max_size=2)),
     )
     count = draw(st.integers(0, 6))
+    drifts = st.integers(0, 12).map(Decimal)
+    checks = drifts.map(lambda bps: FeeCheck(1, bps, bps, last_charged_bps=bps, last_drift_bps=bps))
+    fees = draw(st.just({}) | st.dictionaries(st.sampled_from(names[1:]), checks, max_size=2))
     return Portfolio(
         reserved=draw(st.just({}) | st.dictionaries(assets, AMOUNTS.map(abs), max_size=1)),
         residues=draw(st.just({}) | st.dictionaries(assets, AMOUNTS, max_size=2)),
         realised=draw(keyed(DAY)),
         recent=tuple(draw(executions(opportunity, number + 1)) for number in range(count)),
-        health=Health(count, draw(st.integers(0, count))),
+        health=Health(count, draw(st.integers(0, count)), fees=fees),
         results=results,
     )
 
@@ -217,7 +222,7 @@ def names(data: st.DataObject, opportunity: Opportunity, *, allowing: bool) -> P
 
 
 def hours(data: st.DataObject, _opportunity: Opportunity) -> Pair:
-    times = sorted(data.draw(st.sets(st.integers(0, 1440), min_size=4, max_size=2)))
+    times = sorted(data.draw(st.sets(st.integers(0, 1440), min_size=4, max_size=4)))
     written = [f"{minute // 60:02}:{minute % 60:02}" for minute in times]
     first, second, third, fourth = written
     return TradingHours([f"{first}-{fourth}"]), TradingHours([f"{second}-{third}"])
@@ -255,6 +260,7 @@ POLICIES: dict[str, Callable[[st.DataObject, Opportunity], Pair]] = {
     "Cooldown of markets": numbered(
         lambda seconds: Cooldown(market_seconds=seconds), rising(st.integers(1, 60))
     ),
+    "MaxFeeDrift": numbered(MaxFeeDrift, falling(st.integers(1, 12))),
     "TradingHours": hours,
     "Allowed": lambda data, opportunity: names(data, opportunity, allowing=True),
     "Denied": lambda data, opportunity: names(data, opportunity, allowing=False),
@@ -305,6 +311,7 @@ def limits(draw: st.DrawFn, opportunity: Opportunity) -> tuple[dict[str, Any], d
         "max_legs": falling(st.just(6) | st.integers(2, 6)),
         "max_age_ms": falling(st.just(2000) | st.integers(500, 2000)),
         "max_skew_ms": falling(st.just(2000) | st.integers(500, 2000)),
+        "max_fee_drift_bps": falling(st.just(100) | st.integers(1, 12)),
         "rolling_24_hours": st.sampled_from([(False, False), (False, True), (True, True)]),
     }
     optional = {
