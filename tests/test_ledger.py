@@ -46,10 +46,12 @@ from triarb.model import (
     LegResult,
     Market,
     Order,
+    OrderOutcome,
     Outcome,
     Plan,
     PlannedLeg,
     Portfolio,
+    Proven,
     Provenance,
     Refused,
     Resumed,
@@ -158,6 +160,9 @@ BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
     Answered: st.builds(
         Answered, TIMES, NUMBER, TEXTS, st.sampled_from(SubmissionStatus), TEXTS
     ),
+    Proven: st.builds(
+        Proven, TIMES, NUMBER, TEXTS, st.sampled_from(OrderOutcome), TEXTS, st.booleans()
+    ),
     Filled: st.builds(Filled, TIMES, NUMBER, FILLS),
     ExecutionEnded: st.builds(ExecutionEnded, TIMES, EXECUTIONS),
     Halted: st.builds(Halted, TIMES, TEXTS),
@@ -169,9 +174,11 @@ EVENTS = st.one_of(*BY_KIND.values())
 
 @st.composite
 def journals(draw: st.DrawFn, max_size: int = 12) -> list[LedgerEvent]:
-    """Events in an order that can happen: numbers count up, and only what runs or is stuck ends."""
+    """Events in an order that can happen: numbers count up, only what runs ends, and each id is intended and proven once."""
     events: list[LedgerEvent] = []
     started, running = 0, []
+    intended: set[str] = set()
+    open_: list[tuple[int, str]] = []
     for _ in range(draw(st.integers(0, max_size))):
         event = draw(EVENTS)
         if isinstance(event, ExecutionStarted):
@@ -185,6 +192,18 @@ def journals(draw: st.DrawFn, max_size: int = 12) -> list[LedgerEvent]:
             event = attrs.evolve(event, execution=attrs.evolve(event.execution, number=number))
             if event.execution.outcome is not Outcome.STUCK:
                 running.remove(number)
+                open_ = [order for order in open_ if order[0] != number]
+        elif isinstance(event, Intended):
+            if event.order.client_id in intended:
+                continue
+            intended.add(event.order.client_id)
+            if event.number in running:
+                open_.append((event.number, event.order.client_id))
+        elif isinstance(event, Proven):
+            if not open_:
+                continue
+            number, client_id = open_.pop(draw(st.integers(0, len(open_) - 1)))
+            event = attrs.evolve(event, number=number, client_id=client_id)
         events.append(event)
     return events
 
@@ -558,6 +577,9 @@ class Careless(Ledger):
             self.books.state = attrs.evolve(self.books.state, reservations=held)
         if not skipped:
             self.books.apply(event)
+
+    def unfinished(self):
+        return tuple(self.books.state.unfinished.values())
 
     def portfolio(self):
         portfolio = self.books.state.portfolio

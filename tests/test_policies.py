@@ -17,6 +17,7 @@ from triarb.model import (
     LegResult,
     Opportunity,
     Order,
+    OrderOutcome,
     Outcome,
     Plan,
     Portfolio,
@@ -299,6 +300,19 @@ def test_rejected_orders() -> None:
     assert numbers == {"rejected": 2, "orders": 5, "max_reject_percent": 33}
     assert ask(MaxRejectRate(40), after(*orders)) == Approved(TRIANGLE)
     assert ask(MaxRejectRate(33), after(*orders[:4])) == Approved(TRIANGLE)
+
+
+def test_what_an_order_came_to_decides_whether_it_was_rejected() -> None:
+    """What is proven counts before any reason; and what was sent beyond the plan's legs counts with them."""
+    expired = attrs.evolve(
+        execution().legs[0], fills=(), reason="late", outcome=OrderOutcome.EXPIRED
+    )
+    never = attrs.evolve(expired, outcome=OrderOutcome.NEVER)
+    told = attrs.evolve(execution(), legs=(expired,) * 3, further=(never,) * 2)
+    assert refused(ask(MaxRejectRate(39), after(told)), "risk.reject_rate")["rejected"] == 2
+    assert ask(MaxRejectRate(40), after(told)) == Approved(TRIANGLE)
+    slow = attrs.evolve(told, legs=(), further=execution(latency_ms=500).legs)
+    assert isinstance(ask(MaxLatency(400), after(slow)), Refused)
 
 
 def test_losses_in_a_row() -> None:

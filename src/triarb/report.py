@@ -156,7 +156,8 @@ class Report:
     def missed(self) -> int:
         """Executions whose prices were gone when an order arrived: a leg filled nothing or too little."""
         outcomes = self.outcomes
-        return outcomes.get(Outcome.NOTHING, 0) + outcomes.get(Outcome.SHORT, 0)
+        ends = (Outcome.NOTHING, Outcome.SHORT, Outcome.UNWOUND)
+        return sum(outcomes.get(end, 0) for end in ends)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: amounts as strings."""

@@ -1,14 +1,15 @@
 """The market as the engine sees it: fees and rates, brought up to date batch by batch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import attrs
 
+from triarb.exceptions import GatewayError
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
-from triarb.model import Fee, Provenance, Quote, Withdrawn
+from triarb.model import Cycle, Fee, OrderBook, Provenance, Quote, Refused, Withdrawn
 
 
 @attrs.define
@@ -46,6 +47,15 @@ class Feed:
             self._asked.update((symbol, told.fee(symbol)) for symbol in vague)
         known = {symbol: self._asked.get(symbol) or self.fees.fee(symbol) for symbol in wanted}
         return FeeSchedule({symbol: fee for symbol, fee in known.items() if fee is not None})
+
+    async def books_of(self, cycle: Cycle) -> Mapping[str, OrderBook] | Refused:
+        """The books of its markets, read now."""
+        symbols = [leg.market.symbol for leg in cycle.legs]
+        try:
+            books = await asyncio.gather(*(self._gateway.order_book(symbol) for symbol in symbols))
+        except GatewayError as error:
+            return Refused("book.unavailable", str(error), {"cycle": cycle.id})
+        return dict(zip(symbols, books, strict=True))
 
     def _is_vague(self, symbol: str) -> bool:
         if symbol in self._asked:

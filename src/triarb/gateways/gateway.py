@@ -73,6 +73,16 @@ class Trading(Protocol):
 
     __slots__ = ()
 
+    @property
+    @abstractmethod
+    def order_expiry_ns(self) -> int | None:
+        """How long after `submit` returned, or its process died, the order can still arrive at the exchange.
+
+        Once that has passed, an order that is still not found never will be. None where the exchange takes a request
+        however late it comes: what became of an order that is not found there can never be proven by waiting.
+        """
+        ...
+
     @abstractmethod
     async def fees(self, symbols: Collection[str] | None = None, /) -> FeeSchedule:
         """The fees of `symbols` (all, if None), with their provenance."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Self
 
-from triarb.clock import Clock
+from triarb.clock import NS_PER_MS, Clock
 from triarb.exceptions import GatewayError, UsageError
 from triarb.gateways.gateway import DEFAULT_DEPTH, ExchangeGateway, MarketData, Restorable
 from triarb.market.fees import FeeSchedule
@@ -121,6 +121,11 @@ class PaperGateway(ExchangeGateway, Restorable):
     def mode(self) -> str:
         """``"paper"``."""
         return "paper"
+
+    @property
+    def order_expiry_ns(self) -> int:
+        """The latency: an order that has not acted by then never will."""
+        return round(self._latency_ms * NS_PER_MS)
 
     async def markets(self) -> Sequence[Market]:
         """The source's markets."""

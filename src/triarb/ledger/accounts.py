@@ -15,10 +15,12 @@ import attrs
 
 from triarb.clock import NS_PER_MS, utc_day
 from triarb.exceptions import LedgerError
+from triarb.ledger.intents import recorded
 from triarb.ledger.results import NO_RESULTS, booked, summed
 from triarb.market.fee_check import check_fees
 from triarb.model import (
     RECENT as RECENT,
+    Answered,
     BalancesSet,
     EpochStarted,
     Execution,
@@ -27,13 +29,17 @@ from triarb.model import (
     Filled,
     Halted,
     Health,
+    Intended,
     LedgerEvent,
     Outcome,
     Portfolio,
+    Proven,
     Resumed,
+    Unfinished,
 )
 from triarb.money import arithmetic
 
+_SHORT: Final = (Outcome.SHORT, Outcome.UNWOUND)
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 _EMPTY: Final = Portfolio(
     balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE, results=NO_RESULTS
@@ -47,11 +53,13 @@ class State:
     Attributes:
         reservations: asset and amount by the number of the open or stuck execution that has it.
         epoch: that of the engine that came last; None before the first.
+        unfinished: the open and stuck executions with their orders, by number.
     """
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, tuple[str, Decimal]] = _NONE
     epoch: str | None = None
+    unfinished: Mapping[int, Unfinished] = _NONE
 
 
 @attrs.frozen
@@ -131,7 +139,13 @@ def _after(state: State, event: LedgerEvent) -> State:
     match event:
         case Filled():
             balances = summed(portfolio.balances, event.fill.changes())
-            return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
+            return attrs.evolve(
+                state,
+                portfolio=attrs.evolve(portfolio, balances=balances),
+                unfinished=recorded(state.unfinished, event),
+            )
+        case Intended() | Answered() | Proven():
+            return attrs.evolve(state, unfinished=recorded(state.unfinished, event))
         case BalancesSet():
             balances = summed(portfolio.balances, event.changes)
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
@@ -165,7 +179,11 @@ def _started(state: State, event: ExecutionStarted) -> State:
         open=(*portfolio.open, event.number),
         reserved=_reserved(reservations),
     )
-    return attrs.evolve(state, portfolio=portfolio, reservations=reservations)
+    begun = Unfinished(event.number, event.plan, event.at_ns)
+    unfinished = MappingProxyType({**state.unfinished, event.number: begun})
+    return attrs.evolve(
+        state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
+    )
 
 
 def _ended(state: State, execution: Execution) -> State:
@@ -183,7 +201,10 @@ def _ended(state: State, execution: Execution) -> State:
     stuck = tuple(other for other in portfolio.stuck if other != number)
     if execution.outcome is Outcome.STUCK:
         portfolio = attrs.evolve(portfolio, open=still_open, stuck=(*stuck, number))
-        return attrs.evolve(state, portfolio=portfolio)
+        unfinished = MappingProxyType(
+            {n: attrs.evolve(u, stuck=u.stuck or n == number) for n, u in state.unfinished.items()}
+        )
+        return attrs.evolve(state, portfolio=portfolio, unfinished=unfinished)
     reservations = MappingProxyType({n: h for n, h in state.reservations.items() if n != number})
     day = utc_day(execution.ended_ns)
     recent = (*portfolio.recent, execution)[-RECENT:]
@@ -198,7 +219,10 @@ def _ended(state: State, execution: Execution) -> State:
         recent=recent,
         health=_health(recent, portfolio.looked_at),
     )
-    return attrs.evolve(state, portfolio=portfolio, reservations=reservations)
+    unfinished = MappingProxyType({n: u for n, u in state.unfinished.items() if n != number})
+    return attrs.evolve(
+        state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
+    )
 
 
 def _looked_at(portfolio: Portfolio) -> Portfolio:
@@ -259,6 +283,6 @@ def _health(recent: Iterable[Execution], looked_at: int) -> Health:
         executions=len(executions),
         consecutive_losses=len(list(itertools.takewhile(bool, lost))),
         leg_latency_ms=statistics.median(latencies_ns) / NS_PER_MS if latencies_ns else None,
-        short_rate=sum(e.outcome is Outcome.SHORT for e in executions) / len(executions),
+        short_rate=sum(e.outcome in _SHORT for e in executions) / len(executions),
         fees=check_fees(e for e in executions if e.number > looked_at),
     )

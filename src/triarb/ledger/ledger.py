@@ -13,7 +13,7 @@ from triarb.exceptions import LedgerError
 from triarb.ledger.accounts import State
 from triarb.ledger.journal import Journal
 from triarb.ledger.place import Place
-from triarb.model import LedgerEvent, Portfolio
+from triarb.model import LedgerEvent, Portfolio, Unfinished
 
 BUSY_TIMEOUT_MS: Final = 1000
 """How long a write waits for another program's lock before it fails."""
@@ -42,6 +42,11 @@ class Ledger(Protocol):
     @abstractmethod
     def portfolio(self) -> Portfolio:
         """What all events so far come to; frozen, so that later events make another."""
+        ...
+
+    @abstractmethod
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """The executions that run, were cut off or are stuck, oldest first, with all that is known of their orders."""
         ...
 
 
@@ -105,6 +110,14 @@ class SqlLedger(Ledger):
             LedgerError: it was never open.
         """
         return self._state().portfolio
+
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """The executions without a proven end, oldest first.
+
+        Raises:
+            LedgerError: it was never open.
+        """
+        return tuple(self._state().unfinished.values())
 
     async def append(self, event: LedgerEvent, /) -> None:
         """Commit `event` and its postings to disk, then let it count; both, or neither."""

@@ -26,7 +26,8 @@ def booked(results: Results, execution: Execution) -> Results:
     start, changes, ended_ns = execution.plan.start, execution.changes, execution.ended_ns
     ended, started = utc_day(ended_ns), utc_day(execution.started_ns)
     first_ns = max(0, ended_ns - KEPT_NS)
-    names = (execution.plan.cycle_id, *(leg.order.symbol for leg in execution.legs))
+    orders = (*execution.legs, *execution.further)
+    names = (execution.plan.cycle_id, *(result.order.symbol for result in orders))
     return Results(
         residues=_on(ended, results.residues, execution.residues, first_ns),
         begun=_on(started, results.begun, changes, first_ns),

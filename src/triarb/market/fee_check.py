@@ -67,7 +67,8 @@ def check_fees(executions: Iterable[Execution]) -> Mapping[str, FeeCheck]:
     for execution in executions:
         fees = {leg.market.symbol: leg.fee for leg in execution.plan.legs}
         own: dict[str, list[tuple[Fill, FillCheck]]] = {}
-        for fill in (fill for leg in execution.legs for fill in leg.fills):
+        orders = (*execution.legs, *execution.further)
+        for fill in (fill for order in orders for fill in order.fills):
             fee = fees.get(fill.symbol)
             if fee is not None:
                 own.setdefault(fill.symbol, []).append((fill, check_fill(fill, fee)))

@@ -17,10 +17,13 @@ from triarb.model.account import (
     Halted as Halted,
     Health as Health,
     Intended as Intended,
+    Intent as Intent,
     LedgerEvent as LedgerEvent,
     Portfolio as Portfolio,
+    Proven as Proven,
     Resumed as Resumed,
     RunEnded as RunEnded,
+    Unfinished as Unfinished,
 )
 from triarb.model.cycle import (
     DEFAULT_GAP_BPS as DEFAULT_GAP_BPS,
@@ -63,9 +66,11 @@ from triarb.model.order import (
     LegResult as LegResult,
     NotFound as NotFound,
     Order as Order,
+    OrderOutcome as OrderOutcome,
     OrderState as OrderState,
     OrderStatus as OrderStatus,
     Outcome as Outcome,
+    Purpose as Purpose,
     Submission as Submission,
     SubmissionStatus as SubmissionStatus,
 )

@@ -8,7 +8,14 @@ from typing import Final
 import attrs
 
 from triarb.model.cycle import Plan
-from triarb.model.order import Execution, Fill, Order, SubmissionStatus
+from triarb.model.order import (
+    Execution,
+    Fill,
+    Order,
+    OrderOutcome,
+    Purpose,
+    SubmissionStatus,
+)
 from triarb.model.results import Results
 from triarb.money import ZERO, arithmetic, to_decimal
 
@@ -151,12 +158,19 @@ class ExecutionStarted:
 
 @attrs.frozen
 class Intended:
-    """An order is about to be sent. Durable before its first byte leaves."""
+    """An order is about to be sent. Durable before its first byte leaves.
+
+    Attributes:
+        leg: the plan's leg, counted from 1; unwinding counts on from the last.
+        attempt: 0, or which sending of the leg's rest it is.
+    """
 
     at_ns: int
     number: int
     leg: int
     order: Order
+    attempt: int = 0
+    purpose: Purpose = Purpose.OPEN
 
 
 @attrs.frozen
@@ -177,6 +191,23 @@ class Filled:
     at_ns: int
     number: int
     fill: Fill
+
+
+@attrs.frozen
+class Proven:
+    """What became of an order; its fills are on record already, and no more can come.
+
+    Attributes:
+        evidence: what proves it.
+        by_hand: whether a person says so.
+    """
+
+    at_ns: int
+    number: int
+    client_id: str
+    outcome: OrderOutcome
+    evidence: str = ""
+    by_hand: bool = False
 
 
 @attrs.frozen
@@ -228,8 +259,43 @@ LedgerEvent = (
     | Intended
     | Answered
     | Filled
+    | Proven
     | ExecutionEnded
     | Halted
     | Resumed
     | RunEnded
 )
+
+
+@attrs.frozen
+class Intent:
+    """One order of an unfinished execution, and all that the ledger knows of it.
+
+    Attributes:
+        intended: as it was intended.
+        answered: what the answer to it proved; None where no answer is on record.
+        fills: those on record.
+        outcome: what became of it; None where that is not proven.
+    """
+
+    intended: Intended
+    answered: Answered | None = None
+    fills: tuple[Fill, ...] = ()
+    outcome: OrderOutcome | None = None
+    proven_ns: int = 0
+
+
+@attrs.frozen
+class Unfinished:
+    """An execution that runs, was cut off, or is stuck.
+
+    Attributes:
+        intents: its orders, in the order in which they were intended.
+        stuck: whether it ended so.
+    """
+
+    number: int
+    plan: Plan
+    started_ns: int
+    intents: tuple[Intent, ...] = ()
+    stuck: bool = False

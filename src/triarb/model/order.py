@@ -140,11 +140,41 @@ class NotFound:
     symbol: str
 
 
+class OrderOutcome(enum.StrEnum):
+    """What became of an order, proven; decided by what filled, never by a status word."""
+
+    FILLED = "filled"
+    """All of it."""
+    PARTIAL = "partial"
+    """A part of it, and no more can come."""
+    EXPIRED = "expired"
+    """Nothing: it found no price within its limit."""
+    CANCELED = "canceled"
+    """Nothing: it was taken back."""
+    REJECTED = "rejected"
+    """Nothing: the exchange did not take it, by its own structured word, or it was never sent."""
+    NEVER = "never"
+    """Nothing: it never arrived, and no longer can."""
+
+
+class Purpose(enum.StrEnum):
+    """What an order does to what is at risk: a halt forbids the first kind, never the others unless it freezes all."""
+
+    OPEN = "open"
+    """It spends the start asset: leg 1."""
+    CLOSE = "close"
+    """It goes on with what the execution brought so far, as planned."""
+    UNWIND = "unwind"
+    """It turns what the execution is stranded with towards the start asset, off the plan."""
+
+
 class Outcome(enum.StrEnum):
     """How an execution ended."""
 
     COMPLETED = "completed"
     """Every leg filled; whatever rounding left is in the residues."""
+    UNWOUND = "unwound"
+    """A leg fell short, and what it stranded was turned back into the start asset, but for what no market takes."""
     SHORT = "short"
     """A leg fell short, so that middle assets are left in the residues."""
     NOTHING = "nothing"
@@ -155,13 +185,18 @@ class Outcome(enum.StrEnum):
 
 @attrs.frozen
 class LegResult:
-    """What one leg really did."""
+    """What one order of an execution really did.
+
+    Attributes:
+        outcome: what became of it; None where that is not proven.
+    """
 
     order: Order
     fills: tuple[Fill, ...]
     sent_ns: int
     done_ns: int
     reason: str = ""
+    outcome: OrderOutcome | None = None
 
     @property
     def filled(self) -> Decimal:
@@ -175,9 +210,11 @@ class Execution:
 
     Attributes:
         number: counts the executions of a ledger from 1.
+        legs: the plan's legs, as far as an order was intended for them, in their order.
         changes: what it did to the balances, by asset, fees included.
         fees: what was charged, by asset.
         reason: why it ended before its last leg, if it did.
+        further: the orders beyond the plan's legs, in their order: rests sent again, and unwinding.
     """
 
     number: int
@@ -189,6 +226,7 @@ class Execution:
     started_ns: int
     ended_ns: int
     reason: Refused | None = None
+    further: tuple[LegResult, ...] = ()
 
     @property
     def result(self) -> Decimal:

@@ -10,6 +10,8 @@ from triarb.pricing.break_even import break_even_fee_bps as break_even_fee_bps
 from triarb.pricing.confirm import confirm as confirm
 from triarb.pricing.depth import (
     Sized as Sized,
+    at_top as at_top,
+    most_profitable as most_profitable,
     most_profitable_depth as most_profitable_depth,
 )
 from triarb.pricing.fee_tokens import settle_tokens as settle_tokens
@@ -22,10 +24,10 @@ from triarb.pricing.plan import (
     times_in_force as times_in_force,
     unwind_ratio as unwind_ratio,
 )
+from triarb.pricing.resend import with_resends as with_resends
 from triarb.pricing.routes import Route as Route, best_route as best_route
 from triarb.pricing.size import (
     Priced as Priced,
-    most_profitable as most_profitable,
     profit_at as profit_at,
     size_at as size_at,
 )

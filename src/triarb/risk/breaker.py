@@ -9,7 +9,7 @@ import attrs
 from triarb.clock import NS_PER_MS, NS_PER_SECOND, iso
 from triarb.exceptions import UsageError
 from triarb.model import RECENT, Approved, Execution, Opportunity, Outcome, Portfolio, Refused
-from triarb.risk.policies.freshness import was_rejected
+from triarb.risk.policies.freshness import orders_of, was_rejected
 from triarb.risk.policy import RiskPolicy
 
 _KINDS: Final = {
@@ -158,17 +158,17 @@ class CircuitBreaker(RiskPolicy):
     def _judged(self, execution: Execution) -> Iterator[tuple[str, bool]]:
         """In which ways that are counted it was bad, and in which not; nothing of those of which it says nothing."""
         traded = execution.outcome is not Outcome.NOTHING
-        legs = execution.legs
+        orders = orders_of(execution)
         if self.failures is not None and traded:
             yield "failures", execution.outcome is not Outcome.COMPLETED
         if self.losses is not None and traded:
             yield "losses", execution.result < 0
-        if self.max_leg_ms is not None and legs:
-            took_ns = max(leg.done_ns - leg.sent_ns for leg in legs)
+        if self.max_leg_ms is not None and orders:
+            took_ns = max(leg.done_ns - leg.sent_ns for leg in orders)
             yield "slow", took_ns > self.max_leg_ms * NS_PER_MS
-        if self.rejects is not None and legs:
-            yield "rejects", any(map(was_rejected, legs))
-        if self.drifts is not None and execution.outcome is Outcome.COMPLETED and legs:
+        if self.rejects is not None and orders:
+            yield "rejects", any(map(was_rejected, orders))
+        if self.drifts is not None and execution.outcome is Outcome.COMPLETED and execution.legs:
             yield "drifts", _drifted(execution)
 
 

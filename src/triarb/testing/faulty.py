@@ -97,6 +97,11 @@ class FaultyGateway(ExchangeGateway, Restorable, Budgeted):
         self.requests: list[Request] = []
         self.on_arrival: list[Callable[[Request], None]] = []
 
+    @property
+    def order_expiry_ns(self) -> int:
+        """The receive window, and what the gateway itself takes."""
+        return self._recv_window_ms * NS_PER_MS + self._gateway.order_expiry_ns
+
     async def __aenter__(self) -> Self:
         """Enter the gateway."""
         await self._gateway.__aenter__()

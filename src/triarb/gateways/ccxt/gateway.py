@@ -14,7 +14,7 @@ from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fee
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
-from triarb.gateways.ccxt.orders import FINDS_BY_CLIENT_ID
+from triarb.gateways.ccxt.orders import check_look_up
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
@@ -35,6 +35,12 @@ from triarb.model import (
     Submission,
     Withdrawn,
 )
+
+EXPIRING = frozenset({"binance"})
+"""The exchanges that are known to take no order after its receive window has passed."""
+
+CLOCK_AHEAD_MS = 1000
+"""How far ahead of its own clock Binance lets a request's time stamp be: the window then ends so much later."""
 
 # The depths that an exchange takes, or counts in; all others take any number.
 _DEPTHS = {
@@ -137,17 +143,23 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             return "read-only"
         return "sandbox" if self._sandbox else "live"
 
+    @property
+    def order_expiry_ns(self) -> int | None:
+        """The receive window, and how far a clock may be ahead, where the exchange knows such a window.
+
+        Binance looks at the window again right before the matching engine; other exchanges are not known to.
+        """
+        if self._exchange not in EXPIRING:
+            return None
+        return (self._recv_window_ms + CLOCK_AHEAD_MS) * NS_PER_MS
+
     # Opening and closing
 
     def _check_trading(self) -> None:
         """Refuse what could never trade, before anything is opened."""
         self._new_trader()
-        if self._sandbox and self._exchange not in FINDS_BY_CLIENT_ID:
-            raise TradingRefused(
-                f"ccxt cannot find an order on {self._exchange} by the id that we gave it",
-                code="gateway.no_look_up",
-                hint="an order whose answer is lost could not be proven; use paper trading instead",
-            )
+        if self._sandbox:
+            check_look_up(self._exchange)
         if self._ready is not None and in_sandbox(self._ready) is not self._sandbox:
             raise UsageError(
                 f"the {self._exchange} instance and the credentials are not both of the sandbox",

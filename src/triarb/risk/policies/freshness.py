@@ -8,7 +8,15 @@ from fractions import Fraction
 import attrs
 
 from triarb.clock import NS_PER_MS, NS_PER_SECOND
-from triarb.model import Approved, Execution, LegResult, Opportunity, Portfolio, Refused
+from triarb.model import (
+    Approved,
+    Execution,
+    LegResult,
+    Opportunity,
+    OrderOutcome,
+    Portfolio,
+    Refused,
+)
 from triarb.money import plain
 from triarb.risk.policy import RiskPolicy
 from triarb.risk.settings import as_percent, whole
@@ -118,11 +126,18 @@ class MaxRejectRate(RiskPolicy):
 
 def was_rejected(leg: LegResult) -> bool:
     """Whether the exchange did not take the order, or left unproven whether it did."""
+    if leg.outcome is not None:
+        return leg.outcome in (OrderOutcome.REJECTED, OrderOutcome.NEVER)
     return bool(leg.reason) and not leg.fills
+
+
+def orders_of(execution: Execution) -> tuple[LegResult, ...]:
+    """All that it sent: its plan's legs, and what it sent beyond them."""
+    return (*execution.legs, *execution.further)
 
 
 def _legs(portfolio: Portfolio, minutes: int, now_ns: int) -> Iterator[LegResult]:
     since_ns = now_ns - minutes * 60 * NS_PER_SECOND
     recent: list[Execution] = [e for e in portfolio.recent if e.ended_ns > since_ns]
     for execution in recent:
-        yield from execution.legs
+        yield from orders_of(execution)
