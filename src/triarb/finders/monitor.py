@@ -237,7 +237,7 @@ class CertifiedCycleMonitor(CycleMonitor):
         rates, start = self.rates, self.criteria.start
         if start and not any(rates.assets[rates.tails[edge]] in start for edge in edges):
             return
-        cycle = tuple(from_smallest(edges, rates.tails))
+        cycle = tuple(from_smallest(edges))
         product = math.prod(rates.rates[edge] for edge in edges)
         if not product > self.criteria.nominating or cycle in self._found:
             return
