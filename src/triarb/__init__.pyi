@@ -116,6 +116,7 @@ from .model import (
 )
 from .money import (
     Money as Money,
+    Proxy as Proxy,
 )
 from .operations import (
     Parts as Parts,
@@ -142,6 +143,10 @@ from .report import (
 )
 from .risk import (
     AllOf as AllOf,
+    CircuitBreaker as CircuitBreaker,
+    FirstRefusal as FirstRefusal,
+    Marks as Marks,
+    RemainingLossBudget as RemainingLossBudget,
     RiskLimits as RiskLimits,
     RiskPolicy as RiskPolicy,
 )
