@@ -34,6 +34,7 @@ COMMANDS = {  # each is imported when it is asked for
     "recover": "Prove what is open in a ledger and end what was cut off; begin nothing.",
     "resolve": "Say what became of an order that is stuck.",
     "flow": "Book a deposit or a withdrawal.",
+    "sweep": "Turn back what executions left in other assets.",
 }
 for name, summary in COMMANDS.items():
     app.command(f"triarb.cli.{name}:{name}", name=name, help=summary)

@@ -12,6 +12,7 @@ from triarb.engine.feed import Feed
 from triarb.engine.finishing import alarm, to_the_end
 from triarb.engine.observers import Observer, Observers
 from triarb.engine.opening import lift, own_ledger, settle, unsettled
+from triarb.engine.sweeping import Sweep, left_overs, sweep_plan, way_back
 from triarb.engine.tally import Tally, check_end
 from triarb.engine.watching import Watch
 from triarb.exceptions import GatewayError, UsageError
@@ -189,6 +190,32 @@ class Engine:
         if unproven is not None:
             raise UsageError(unproven.sentence, hint="settle its order at the exchange first")
         await lift(self.ledger, self._latch, by, self.clock.now_ns())
+
+    async def sweep(self, to: str, *, carry_out: bool = False) -> Sweep:
+        """Plan how what executions left in other assets comes back into `to`, one execution each; trade it if asked to.
+
+        Each is planned on books that are read for it, also when it is carried out. Nothing is traded where no cycle could
+        be begun.
+
+        Raises:
+            LedgerError: the ledger failed; no order was sent after that.
+            GatewayError: the exchange did not answer, or refuses to trade.
+        """
+        found = Sweep(to)
+        if self._feed is None and not await self._advance():
+            return found
+        for asset, amount in left_overs(self.ledger.portfolio(), to).items():
+            route = await way_back(self._market, self.gateway, asset, amount, to)
+            blocked = self._blocked() if carry_out else None
+            if isinstance(route, Refused):
+                found = attrs.evolve(found, stays={**found.stays, asset: route})
+                continue
+            found = attrs.evolve(found, routes=(*found.routes, route), refused=blocked)
+            if carry_out and blocked is None:
+                plan = sweep_plan(route, self.clock.now_ns())
+                done = await self._execute(plan, SequentialExecutor())
+                found = attrs.evolve(found, executions=(*found.executions, done))
+        return found
 
     def stop(self) -> None:
         """End `run` after the execution that is under way, if one is; before `run`, it ends at once."""
@@ -374,7 +401,7 @@ class Engine:
         orders = len(plan.legs) + settings_of(self.executor).unwinding.max_orders
         return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
 
-    async def _execute(self, plan: Plan) -> Execution:
+    async def _execute(self, plan: Plan, executor: Executor | None = None) -> Execution:
         context = ExecutionContext(
             gateway=self.gateway,
             order_book=self.gateway.order_book,
@@ -387,7 +414,9 @@ class Engine:
             number=self.ledger.portfolio().started + 1,
         )
         # A cancelled engine does not leave a cycle between two legs.
-        execution, cancelled = await to_the_end(self.executor.execute(plan, context), self.stop)
+        execution, cancelled = await to_the_end(
+            (executor or self.executor).execute(plan, context), self.stop
+        )
         self._emit(Executed(execution.ended_ns, execution))
         if cancelled:
             raise asyncio.CancelledError

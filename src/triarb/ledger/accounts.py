@@ -192,7 +192,7 @@ def _started(state: State, event: ExecutionStarted) -> State:
             code="ledger.contradiction",
             hint="numbers count from 1",
         )
-    held = (event.plan.start, event.plan.at_stake)
+    held = (event.plan.legs[0].given_asset, event.plan.at_stake)
     reservations = MappingProxyType({**state.reservations, event.number: held})
     portfolio = attrs.evolve(
         portfolio,
@@ -291,14 +291,14 @@ def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, D
 
 
 def _health(recent: Iterable[Execution], looked_at: int) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+    """How `recent`, the newest last, went. One that traded nothing, and a sweep, neither adds to a row of losses nor ends it.
 
     Rows of losses, and what fills were charged, count of executions after number `looked_at` only: a person knows of those
     before.
     """
     executions = list(recent)
     new = [e for e in executions if e.number > looked_at and e.outcome is not Outcome.NOTHING]
-    lost = [e.result < 0 for e in reversed(new)]
+    lost = [e.result < 0 for e in reversed(new) if not e.plan.is_sweep]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
     return Health(
         executions=len(executions),
