@@ -1,8 +1,11 @@
 """Kernels compiled: the same plain functions over flat arrays, at the machine's speed where numba is there."""
 
 import functools
+import hashlib
 import importlib.util
+import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from triarb.exceptions import UsageError
@@ -28,12 +31,33 @@ def choose(compiled: bool | None) -> bool:  # noqa: FBT001 - passes a plug-in's 
 
 
 @functools.cache
-def compile_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_kernel(function: Callable[..., Any], *parts: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled, without the interpreter's lock, and kept on disk for the next process.
 
     The first call with arguments of new types compiles, or reads what is kept: call it once before it matters.
+
+    Args:
+        function: a plain function of numbers and flat arrays.
+        parts: the plain functions that it calls, and those that they call.
     """
     import numba  # noqa: PLC0415 - an extra, and slow to import
 
+    for part in parts:
+        numba.extending.register_jitable(part)
+    if parts:
+        function = _named_for_its_room(function)
     kernel: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
     return kernel
+
+
+def _named_for_its_room(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` under a name with a digest of all files of its folder.
+
+    What is kept on disk is found by name, and checked against the function's own file alone; parts are in others.
+    """
+    files = sorted(Path(function.__code__.co_filename).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    named = types.FunctionType(function.__code__, function.__globals__, function.__name__)
+    named.__qualname__ = f"{function.__name__}_{digest}"
+    named.__module__ = function.__module__
+    return named
