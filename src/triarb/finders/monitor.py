@@ -11,6 +11,7 @@ from typing import Protocol
 from triarb.exceptions import UsageError
 from triarb.finders import layout
 from triarb.finders.criteria import Criteria
+from triarb.finders.layout import UNDECIDED
 from triarb.finders.potentials import MARGIN, TOLERANCE, Potentials
 from triarb.finders.tracker import Arc, Tracker
 from triarb.market.certificate import Certificate
@@ -75,11 +76,14 @@ class CertifiedCycleMonitor(CycleMonitor):
     """
 
     __slots__ = (
-        "_advance",
         "_changes",
         "_edges",
+        "_floats",
+        "_ints",
+        "_kernel",
         "_listed",
         "_numbers",
+        "_pending",
         "_tick",
         "_tick_seen",
         "_tracker",
@@ -120,6 +124,7 @@ class CertifiedCycleMonitor(CycleMonitor):
                 hint="ask for 0 bps or more, or search with BoundedCycleFinder",
             )
         self.rates = rates
+        self._pending = rates.pending
         view = rates.view()
         number = {asset: i for i, asset in enumerate(rates.assets)}
         markets = [
@@ -165,7 +170,7 @@ class CertifiedCycleMonitor(CycleMonitor):
                 ticks.extend((self._numbers[symbol], float(bid), float(ask)))
         self._tracker.begin(ticks)
         self._decide()
-        self._advance = self._tracker.advance
+        self._bind()
 
     @property
     def verdict(self) -> Verdict:
@@ -175,9 +180,12 @@ class CertifiedCycleMonitor(CycleMonitor):
     def update(self, change: Quote | Withdrawn, /) -> Verdict:
         """Take in what became of one market. A symbol that is not in the table changes nothing."""
         symbol = change.symbol
-        self.rates.update(change)
-        if symbol not in self._numbers:
+        try:
+            number = self._numbers[symbol]
+        except KeyError:  # never usable, or not in the table
+            self.rates.update(change)
             return self.verdict
+        self._pending[symbol] = change
         try:
             bid, ask = float(change.bid), float(change.ask)  # type: ignore[union-attr, arg-type]
         except (AttributeError, TypeError):  # withdrawn, or a side that is not there
@@ -185,14 +193,14 @@ class CertifiedCycleMonitor(CycleMonitor):
         if not 0.0 < bid < ask and (not isinstance(change, Quote) or change.fault() is not None):
             bid = ask = 0.0
         tick = self._tick
-        tick[0] = self._numbers[symbol]
+        tick[0] = number
         tick[1] = bid
         tick[2] = ask
-        code: int = self._advance(self._tick_seen, 0, 1)
-        if code == layout.UNDECIDED:
+        code: int = self._kernel(self._ints, self._floats, self._tick_seen, 0, 1)
+        if code == UNDECIDED:
             if self._tracker.ints[layout.FULL]:
                 self._tracker.run(self._tick_seen, 0, 1)
-            self._advance = self._tracker.advance
+                self._bind()
             code = self._decide()
         return _VERDICTS[code]
 
@@ -247,6 +255,12 @@ class CertifiedCycleMonitor(CycleMonitor):
             tolerance=TOLERANCE,
             held=frozenset((assets[tails[edge]], assets[heads[edge]]) for edge in held),
         )
+
+    def _bind(self) -> None:
+        """Have the kernel and its arrays at hand: what `update` spends is mostly in reaching them."""
+        advance = self._tracker.advance
+        self._kernel = advance.func
+        self._ints, self._floats = advance.args
 
     def _nominated(self, edges: Sequence[int]) -> tuple[float, list[int]]:
         """The product of a cycle's rates and its edges in the table."""

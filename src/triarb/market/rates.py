@@ -39,6 +39,7 @@ class RateTable:
         tails: by edge, the number of the asset given.
         heads: by edge, the number of the asset received.
         offsets: one more than there are assets.
+        pending: by symbol, the last word on markets of the table that is not taken in yet.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class RateTable:
         self._fees: dict[str, Fee] = {}
         self._quotes: dict[str, Quote] = {}
         self._refused: dict[str, str] = {}
-        self._pending: dict[
+        self.pending: dict[
             str, Quote | Withdrawn
         ] = {}  # the last word on a market, not yet taken in
         for symbol, market in self._markets.items():
@@ -96,7 +97,7 @@ class RateTable:
         It is remembered, and taken in when the table is next read: what nobody reads costs next to nothing.
         """
         if change.symbol in self._markets:
-            self._pending[change.symbol] = change
+            self.pending[change.symbol] = change
 
     @property
     def rates(self) -> "array[float]":
@@ -105,7 +106,7 @@ class RateTable:
         return self._rates
 
     def _take_in(self) -> None:
-        for symbol, change in self._pending.items():
+        for symbol, change in self.pending.items():
             quote = change if isinstance(change, Quote) else None
             code = self._refusal(self._markets[symbol], quote)
             if quote is not None and code is None:
@@ -116,7 +117,7 @@ class RateTable:
                 self._refused[symbol] = code or "market.no_quote"
             for edge in self._edges[symbol]:
                 self._choose(edge)
-        self._pending.clear()
+        self.pending.clear()
 
     def _refusal(self, market: Market, quote: Quote | None) -> str | None:
         if not market.active:
