@@ -24,12 +24,15 @@ from triarb.finders.layout import (
     FAR_ROOM,
     FULL,
     GAIN,
+    GAIN_OF_FEW,
     HELD,
     LEAST_PRICE,
     LINKED,
     LIST,
     LISTED,
     LOOSE_ROOM,
+    MAX_LEGS,
+    MAX_LEGS_EVER,
     MODE,
     MOST_PRICE,
     NEAR,
@@ -52,7 +55,8 @@ from triarb.finders.layout import (
     Floats,
     Ints,
 )
-from triarb.finders.listing import gain_of, recheck, search, two_legs
+from triarb.finders.listing import recheck, search, two_legs
+from triarb.finders.seeking import gain_of
 from triarb.finders.worths import hold, mark, release
 
 
@@ -70,8 +74,9 @@ def blocked_by(ints: Ints, edge: int, count: int) -> int:
 
 def weigh(ints: Ints, floats: Floats) -> None:
     """Take in that held edges, or by how much they stand out, have changed."""
-    gain = gain_of(ints, floats, -1)
-    floats[GAIN] = gain
+    floats[GAIN] = gain_of(ints, floats, -1, MAX_LEGS_EVER + 1)
+    gain = gain_of(ints, floats, -1, ints[MAX_LEGS] - 1)
+    floats[GAIN_OF_FEW] = gain
     floats[NEAR_TIGHT] = max(floats[OVER_MARGIN], gain / floats[BAR])
     floats[NEAR] = max(floats[NEAR_TIGHT], floats[LOOSE_ROOM] * floats[OVER_MARGIN])
 

@@ -14,24 +14,25 @@ CODE, STOPPED, CHANGES, HELD, LISTED, UNSURE, FULL, MODE = range(8)
 PAIRS, VERTICES, MIN_LEGS, MAX_LEGS, STARTS = range(8, 13)
 FREE_ENTRY, ENTRIES_LEFT, FREE_CYCLE, CYCLES_LEFT = range(13, 17)
 # ...where each part begins: by vertex its edges, the tight ones first, and how many those are; by edge its place among them,
-# its list of entries, its place among the held ones, and the chain of what is in its way; and work space...
+# its list of entries, its place among the held ones, and the chain of what is in its way; by slot of a table, a pair plus one...
 FIRST, ADJACENT, TIGHT_COUNT, PLACE, LIST, HELD_EDGE, HELD_PLACE, CHAIN, TODO = range(17, 26)
-BY_EDGE, HEAP, HEAP_PLACE, MOVED, REACHED, IMPROVED, BETTER, CLOSING, IS_START = range(26, 35)
-ENTRY, CYCLE = range(35, 37)
-# ...the same of parts of the floats: by vertex its worth, its move, how far it moved since its edges were looked at, and the
-# best walks back; by cycle its product...
-WORTH, MOVE, DRIFT, BEST, PRODUCT = range(37, 42)
-# ...the path of a search, and where it goes on...
-PATH, CURSOR = 42, 50
+BY_EDGE, HEAP, HEAP_PLACE, MOVED, IS_START, PAIR_OF, SLOTS = range(26, 33)
+ENTRY, CYCLE = range(33, 35)
+# ...the same of parts of the floats: by vertex its worth, its move, and how far it moved since its edges were looked at; by
+# cycle its product...
+WORTH, MOVE, DRIFT, PRODUCT = range(35, 39)
+# ...the path that a search found, and how it is going on: what was chosen last, the two ends of the path then, and where...
+PATH, CHOSEN, LEFT, RIGHT, CURSOR, END, WAY = range(40, 96, 8)
 # ...and by pair or market four integers. Of a pair: base, quote, state, the first of its markets if it has several. Of a market
 # that shares a pair: the pair, whether it is the other way round, 0, the next such market in a ring.
-RECORDS = 64
+RECORDS = 96
 
-# In the floats: by what factor the held edges stand out together; how far from standing out a tick must be to change nothing
+# In the floats: by what factor the held edges stand out together, and as many of them as a cycle can have besides one; how far from standing out a tick must be to change nothing
 # else, of a pair that is not tight and of one that is; and constants...
-GAIN, NEAR, NEAR_TIGHT, OVER_MARGIN, BAR, THRESHOLD, CERTAIN = range(7)
-TIGHT_ROOM, LOOSE_ROOM, FAR_ROOM, MAX_DRIFT = range(7, 11)
-PATH_PRODUCT = 11
+GAIN, GAIN_OF_FEW, NEAR, NEAR_TIGHT, OVER_MARGIN, BAR, THRESHOLD, CERTAIN = range(8)
+TIGHT_ROOM, LOOSE_ROOM, FAR_ROOM, MAX_DRIFT = range(8, 12)
+SOUGHT, PAID = range(12, 14)
+PRODUCTS = 16
 # ...and by pair or market four: what a sale and a purchase keep after the fee, and the rates of the two edges.
 RATES = 32
 
@@ -55,6 +56,8 @@ CYCLE_SIZE = 3
 
 FEW = 16
 """A vertex of at most so many edges is always looked at whole."""
+
+MAX_LEGS_EVER = 8
 
 LEAST_PRICE, MOST_PRICE = 1e-100, 1e100
 LEAST_WORTH, MOST_WORTH = 1e-140, 1e140

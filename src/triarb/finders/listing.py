@@ -1,60 +1,39 @@
 """The cycles that the monitor's kernel keeps, and the search for them (see `triarb.finders.advance`)."""
 
-# ruff: noqa: PLR0912, PLR0915 -- functions of numbers, as a compiler wants them
-
 from triarb.finders.layout import (
     ABOVE,
-    ADJACENT,
-    ASIDE,
     BAR,
     BELOW,
-    BEST,
-    BETTER,
     CERTAIN,
     CHANGES,
-    CLOSING,
-    CURSOR,
     CYCLE,
     CYCLE_SIZE,
     CYCLES_LEFT,
     ENTRIES_LEFT,
     ENTRY,
     ENTRY_SIZE,
-    FEW,
-    FIRST,
-    FLOATS_ARE_OFF,
     FREE_CYCLE,
     FULL,
-    GAIN,
-    HELD,
-    HELD_EDGE,
-    IMPROVED,
     IS_EXACT,
     IS_START,
     LIST,
     LISTED,
-    MAX_LEGS,
     MIN_LEGS,
     MODE,
-    MOST_GAIN,
     OPEN,
     PATH,
-    PATH_PRODUCT,
     PRODUCT,
+    PRODUCTS,
     RATES,
-    REACHED,
     RECORDS,
     STARTS,
     SURE,
     THRESHOLD,
-    TIGHT_COUNT,
-    TIGHT_ROOM,
     UNSURE,
-    VERTICES,
-    WORTH,
     Floats,
     Ints,
 )
+from triarb.finders.seeking import following, set_out
 from triarb.finders.worths import link, unlink
 
 
@@ -145,126 +124,14 @@ def add(ints: Ints, floats: Floats, legs: int, product: float) -> None:
     judge(ints, floats, cycle, product)
 
 
-def gain_of(ints: Ints, floats: Floats, besides: int) -> float:
-    """By what factor the held edges, but `besides`, together stand out; no cycle without that one gains more."""
-    gain = 1.0
-    for i in range(ints[HELD]):
-        edge = ints[ints[HELD_EDGE] + i]
-        if edge != besides:
-            record, way = RECORDS + 4 * (edge >> 1), edge & 1
-            out = floats[RATES + 4 * (edge >> 1) + 2 + way]
-            out *= floats[ints[WORTH] + ints[record + 1 - way]]
-            out /= floats[ints[WORTH] + ints[record + way]]
-            gain *= max(1.0, out * (1.0 + FLOATS_ARE_OFF))
-    return min(gain, MOST_GAIN)
-
-
 def search(ints: Ints, floats: Floats, edge: int) -> None:
-    """Keep just the cycles through `edge`, of three legs or more, whose floats multiply to more than the bar.
-
-    First the best product of any walk back to the tail of `edge` is computed for every vertex and number of legs, as far
-    as all that stands out could pay for it; then a depth-first search extends a path only where that walk would bring it
-    above the bar. A walk may meet itself or the path, hence the bound is never too low.
-    """
+    """Keep just the cycles through `edge`, of three legs or more, whose floats multiply to more than the bar."""
     forget(ints, edge)
-    record, way = RECORDS + 4 * (edge >> 1), edge & 1
-    root, start = ints[record + way], ints[record + 1 - way]
-    rate = floats[RATES + 4 * (edge >> 1) + 2 + way]
-    worths, bar, legs_left = ints[WORTH], floats[BAR], ints[MAX_LEGS] - 2
-    gain = floats[GAIN]
-    if ints[record + 2] & (ASIDE << way):
-        gain = gain_of(ints, floats, edge)
-    gain *= rate * floats[worths + start]  # that of all that can follow, in the worth of the root
-    if legs_left < 1 or gain <= bar * floats[worths + root]:
-        return
-    gain /= bar
-    only_tight = gain <= floats[TIGHT_ROOM] * floats[worths + root]
-    firsts, adjacent, tight, best = ints[FIRST], ints[ADJACENT], ints[TIGHT_COUNT], ints[BEST]
-    vertices = ints[VERTICES]
-    closing, reached, improved, better = ints[CLOSING], ints[REACHED], ints[IMPROVED], ints[BETTER]
-
-    # The walks back to the root: of one leg, then from those that the last leg more made better.
-    ints[improved] = root
-    reached_count, improved_count = 0, 1
-    for legs in range(legs_left):
-        level = best + legs * vertices
-        before = level - vertices
-        for i in range(reached_count if legs > 0 else 0):
-            v = ints[reached + i]
-            floats[level + v] = floats[before + v]
-        better_count = 0
-        for i in range(improved_count):
-            w = ints[improved + i]
-            if w == start:
-                continue
-            rest = floats[before + w] if legs > 0 else 1.0
-            begin, end = ints[firsts + w], ints[firsts + w + 1]
-            if only_tight and end - begin > FEW:
-                end = begin + ints[tight + w]
-            for place in range(begin, end):
-                out = ints[adjacent + place]
-                v = ints[RECORDS + 4 * (out >> 1) + 1 - (out & 1)]
-                walk = floats[RATES + 4 * (out >> 1) + 3 - (out & 1)] * rest
-                was = floats[level + v]
-                if v == root or walk <= was or walk * gain <= floats[worths + v]:
-                    continue
-                if was == (floats[before + v] if legs > 0 else 0.0):
-                    ints[better + better_count] = v
-                    better_count += 1
-                if was == 0.0:
-                    ints[reached + reached_count] = v
-                    reached_count += 1
-                if legs == 0:
-                    ints[closing + v] = out ^ 1
-                floats[level + v] = walk
-        improved, better = better, improved
-        improved_count = better_count
-
-    # The search; `left` legs may follow the one that is chosen at this depth.
-    depth = 0
-    ints[PATH] = edge
-    floats[PATH_PRODUCT] = rate
-    ints[CURSOR] = ints[firsts + start]
+    depth = set_out(ints, floats, edge, floats[BAR])
     while depth >= 0:
-        into = ints[PATH + depth]
-        v = ints[RECORDS + 4 * (into >> 1) + 1 - (into & 1)]
-        left = legs_left - depth
-        product = floats[PATH_PRODUCT + depth]
-        place, end = ints[CURSOR + depth], ints[firsts + v + 1]
-        if only_tight and end - ints[firsts + v] > FEW:
-            end = ints[firsts + v] + ints[tight + v]
-        descends = False
-        while place < end and not descends:
-            out = ints[adjacent + place]
-            place += 1
-            w = ints[RECORDS + 4 * (out >> 1) + 1 - (out & 1)]
-            onward = product * floats[RATES + 4 * (out >> 1) + 2 + (out & 1)]
-            if onward * floats[best + (left - 1) * vertices + w] <= bar:
-                continue
-            meets = False
-            for i in range(depth + 1):
-                on_path = ints[PATH + i]
-                meets = meets or ints[RECORDS + 4 * (on_path >> 1) + 1 - (on_path & 1)] == w
-            if meets:
-                continue
-            ints[PATH + depth + 1] = out
-            whole = onward * floats[best + w]
-            if whole > bar and depth + 3 >= ints[MIN_LEGS]:
-                ints[PATH + depth + 2] = ints[closing + w]
-                add(ints, floats, depth + 3, whole)
-            if left > 1:
-                ints[CURSOR + depth] = place
-                depth += 1
-                floats[PATH_PRODUCT + depth] = onward
-                ints[CURSOR + depth] = ints[firsts + w]
-                descends = True
-        if not descends:
-            depth -= 1
-
-    for i in range(reached_count):
-        v = ints[reached + i]
-        for legs in range(legs_left):
-            floats[best + legs * vertices + v] = 0.0
+        depth = following(ints, floats, edge, depth)
+        if depth >= 0 and depth + 2 >= ints[MIN_LEGS]:
+            add(ints, floats, depth + 2, floats[PRODUCTS + depth + 1])
 
 
 def two_legs(ints: Ints, floats: Floats, pair: int) -> None:

@@ -9,20 +9,21 @@ from typing import Any
 
 import attrs
 
-from triarb.finders import advance as kernel, layout, listing, worths
+from triarb.finders import advance as kernel, layout, listing, seeking, worths
 from triarb.finders.compiled import choose, compile_kernel
 from triarb.finders.layout import CYCLE_SIZE, ENTRY_SIZE, MARGIN, RATES, RECORDS, UNCERTAIN
 
 _PARTS = (
     *(kernel.blocked_by, kernel.weigh, kernel.tell),
     *(listing.set_state, listing.judge, listing.remove, listing.forget, listing.recheck),
-    *(listing.add, listing.gain_of, listing.search, listing.two_legs),
+    *(listing.add, listing.search, listing.two_legs),
+    *(seeking.slot_of, seeking.gain_of, seeking.set_out, seeking.following),
     *(worths.link, worths.unlink, worths.hold, worths.let_go, worths.mark, worths.move),
     *(worths.rise, worths.pop, worths.release),
 )
 _ONES = (layout.WORTH, layout.MOVE, layout.DRIFT)
 _CYCLES, _ENTRIES = 64, 1024
-_TIGHT_SHARE, _LEAST_ROOM, _MOST_ROOM = 0.05, 1e-6, 0.01
+_TIGHT_SHARE, _LEAST_ROOM, _MOST_ROOM = 0.1, 1e-6, 0.01
 
 
 @attrs.frozen
@@ -96,12 +97,12 @@ class Tracker:
             (layout.WORTH, vertices),
             (layout.MOVE, vertices),
             (layout.DRIFT, vertices),
-            (layout.BEST, vertices * max(1, max_legs - 2)),
             (layout.PRODUCT, 0),
         ):
             ints[part] = len(floats)
             floats.extend([1.0 if part in _ONES else 0.0] * size)
         ints[layout.PAIRS], ints[layout.VERTICES] = pairs, vertices
+        ints[layout.SLOTS] = _slots(pairs)
         ints[layout.MIN_LEGS], ints[layout.MAX_LEGS] = min_legs, max_legs
         ints[layout.MODE] = layout.IS_EXACT if is_exact else 0
         ints[layout.STARTS] = start is not None
@@ -219,6 +220,8 @@ class Tracker:
         """Write the records of pairs and markets."""
         ints, floats = self.ints, self.floats
         for pair, (base, quote) in enumerate(self.ends):
+            slot = ints[layout.PAIR_OF] + seeking.slot_of(ints, base, quote)
+            ints[slot] = pair + 1
             ints[RECORDS + 4 * pair], ints[RECORDS + 4 * pair + 1] = base, quote
         shared: dict[frozenset[int], list[int]] = {}
         for number, market in zip(self.numbers, markets, strict=True):
@@ -327,9 +330,13 @@ def _int_sizes(pairs: int, vertices: int) -> Iterator[tuple[int, int]]:
     for part in ("ADJACENT", "PLACE", "HELD_EDGE", "HELD_PLACE", "CHAIN"):
         yield getattr(layout, part), 2 * pairs
     yield layout.TODO, 2 * pairs + 2
-    for part in ("TIGHT_COUNT", "BY_EDGE", "HEAP", "HEAP_PLACE", "MOVED", "REACHED", "IMPROVED"):
+    for part in ("TIGHT_COUNT", "BY_EDGE", "HEAP", "HEAP_PLACE", "MOVED", "IS_START"):
         yield getattr(layout, part), vertices
-    for part in ("BETTER", "CLOSING", "IS_START"):
-        yield getattr(layout, part), vertices
+    yield layout.PAIR_OF, _slots(pairs)
     yield layout.ENTRY, 0
     yield layout.CYCLE, 0
+
+
+def _slots(pairs: int) -> int:
+    """How many slots: a power of two, half of them free."""
+    return 1 << (2 * pairs + 1).bit_length()

@@ -35,9 +35,11 @@ from triarb.finders.layout import (
     MOVED,
     OVER_MARGIN,
     PAIRS,
+    PATH,
     PLACE,
     RATES,
     RECORDS,
+    THRESHOLD,
     TIGHT,
     TIGHT_COUNT,
     TIGHT_ROOM,
@@ -45,6 +47,7 @@ from triarb.finders.layout import (
     Floats,
     Ints,
 )
+from triarb.finders.seeking import following, set_out
 
 
 def link(ints: Ints, edge: int, owner: int, following: int) -> int:
@@ -202,7 +205,8 @@ def release(ints: Ints, floats: Floats, edge: int) -> int:
     The end of fewer edges is moved: to the middle of the room that its edges leave it, else as little as it must, its
     neighbours with it. Moves go the largest first, so that each vertex moves once (Cotton and Maler, 2006, on difference
     constraints). Where they come round to the other end of the edge, a cycle stands out; it is kept, the edge stays aside,
-    and worths are moved so far that it stands out by no more than the cycle that does so most.
+    and worths are
+    moved so far that it stands out by little more than that cycle.
 
     Returns:
         Whether a worth has changed.
@@ -251,6 +255,20 @@ def release(ints: Ints, floats: Floats, edge: int) -> int:
             let_go(ints, edge)
             move(ints, floats, origin, middle)
             return 1
+
+    # A cycle above the threshold in the way, if the search finds one: it is listed, and nothing is proved while it is.
+    depth = set_out(ints, floats, edge, floats[THRESHOLD])
+    depth = following(ints, floats, edge, depth)
+    if depth >= 0:
+        middle = low if forward else high
+        if LEAST_WORTH < middle < MOST_WORTH:
+            move(ints, floats, origin, middle)
+        chain = 0
+        for i in range(depth + 1, -1, -1):
+            if ints[ENTRIES_LEFT] > 0:
+                chain = link(ints, ints[PATH + i], edge, chain)
+        ints[ints[CHAIN] + edge] = chain
+        return 1
 
     # The neighbours with it.
     heap, heap_place, by_edge, moved = ints[HEAP], ints[HEAP_PLACE], ints[BY_EDGE], ints[MOVED]
