@@ -22,7 +22,7 @@ _PARTS = (
     *(worths.rise, worths.pop, worths.release),
 )
 _ONES = (layout.WORTH, layout.MOVE, layout.DRIFT)
-_CYCLES, _ENTRIES = 64, 1024
+_CYCLES, _ENTRIES = 512, 2048
 _TIGHT_SHARE, _LEAST_ROOM, _MOST_ROOM = 0.1, 1e-6, 0.01
 
 
