@@ -92,6 +92,85 @@ def tell(ints: Ints, floats: Floats) -> int:
     return NONE_UP_TO_N
 
 
+def take_in(ints: Ints, floats: Floats, pair: int, sells: float, buys: float) -> bool:
+    """Take in new rates of the two edges of a pair: repair the proof, and list.
+
+    Returns:
+        Whether it must stop.
+    """
+    record, rates, edge = RECORDS + 4 * pair, RATES + 4 * pair, 2 * pair
+    state = ints[record + 2]
+    worth = floats[ints[WORTH] + ints[record]]
+    quote_worth = floats[ints[WORTH] + ints[record + 1]]
+    there, back, over = sells * quote_worth, buys * worth, floats[OVER_MARGIN]
+    rises, rises_back = sells >= floats[rates + 2], buys >= floats[rates + 3]
+    floats[rates + 2] = sells
+    floats[rates + 3] = buys
+    if state & TIGHT:
+        far = floats[FAR_ROOM] * over
+        if there * far <= worth and back * far <= quote_worth:
+            mark(ints, pair)
+    else:
+        loose = floats[LOOSE_ROOM] * over
+        if there * loose > worth or back * loose > quote_worth:
+            mark(ints, pair)
+
+    # What stands out now, and which held edges are to be tried again.
+    count = 0
+    if there * over > worth and not state & ASIDE:
+        hold(ints, edge)
+        ints[ints[TODO] + count] = edge
+        count += 1
+    if back * over > quote_worth and not state & ASIDE_BACK:
+        hold(ints, edge + 1)
+        ints[ints[TODO] + count] = edge + 1
+        count += 1
+    if ints[HELD] > 0 and not (rises and rises_back):
+        if not rises:
+            count = blocked_by(ints, edge, count)
+        if not rises_back:
+            count = blocked_by(ints, edge + 1, count)
+        count = blocked_by(ints, 2 * ints[PAIRS], count)
+    changes = count > 0 or ints[record + 2] & (ASIDE | ASIDE_BACK) > 0
+    for i in range(count):
+        release(ints, floats, ints[ints[TODO] + i])
+    if changes and (ints[HELD] > 0 or floats[GAIN] > 1.0):
+        weigh(ints, floats)
+
+    # The cycles through the two edges.
+    if ints[HELD] == 0 and not ints[record + 2] & LINKED:
+        return False
+    before = ints[CHANGES]
+    if ints[MODE] & SEARCHES:
+        if rises:
+            search(ints, floats, edge)
+        else:
+            recheck(ints, floats, edge)
+        if rises_back:
+            search(ints, floats, edge + 1)
+        else:
+            recheck(ints, floats, edge + 1)
+        two_legs(ints, floats, pair)
+    if ints[ints[LIST] + edge] == 0 and ints[ints[LIST] + edge + 1] == 0:
+        ints[record + 2] &= ~LINKED
+    is_open = ints[UNSURE] > 0 or ints[FULL] > 0
+    return is_open or (ints[MODE] & STOPS_AT_CHANGES > 0 and ints[CHANGES] > before)
+
+
+def best_of(ints: Ints, floats: Floats, market: int) -> tuple[float, float]:
+    """The better rates, by direction, of the pair that `market` shares with others."""
+    sells, buys = 0.0, 0.0
+    other = market
+    while True:
+        way = ints[RECORDS + 4 * other + 1]
+        sells = max(sells, floats[RATES + 4 * other + 2 + way])
+        buys = max(buys, floats[RATES + 4 * other + 3 - way])
+        other = ints[RECORDS + 4 * other + 3]
+        if other == market:
+            break
+    return sells, buys
+
+
 def advance(ints: Ints, floats: Floats, ticks: Sequence[float], first: int, end: int) -> int:
     """Take in the ticks from `first` to before `end`, or until it must stop.
 
@@ -109,111 +188,43 @@ def advance(ints: Ints, floats: Floats, ticks: Sequence[float], first: int, end:
     Returns:
         The code of what is certain now.
     """
-    pairs, worths, mode = ints[PAIRS], ints[WORTH], ints[MODE]
+    pairs, worths = ints[PAIRS], ints[WORTH]
     near, near_tight = floats[NEAR], floats[NEAR_TIGHT]
-    over = floats[OVER_MARGIN]
-    loose, far = floats[LOOSE_ROOM] * over, floats[FAR_ROOM] * over
+    far = floats[FAR_ROOM] * floats[OVER_MARGIN]
     tick = first
-    while tick < end:
+    stops = False
+    while tick < end and not stops:
         market = int(ticks[3 * tick])
         bid, ask = ticks[3 * tick + 1], ticks[3 * tick + 2]
         tick += 1
         if market < 0:
             search(ints, floats, -market - 1)
             two_legs(ints, floats, (-market - 1) >> 1)
-            if ints[FULL] > 0:
-                break
+            stops = ints[FULL] > 0
             continue
         sells, buys = 0.0, 0.0
         if LEAST_PRICE < bid <= ask < MOST_PRICE:
             sells = bid * floats[RATES + 4 * market]
             buys = floats[RATES + 4 * market + 1] / ask
-        pair = market
-        if market >= pairs:  # the better of all markets of the pair, by direction
+        if market < pairs:
+            record, rates = RECORDS + 4 * market, RATES + 4 * market
+            worth, quote_worth = floats[worths + ints[record]], floats[worths + ints[record + 1]]
+            there, back = sells * quote_worth, buys * worth
+            state = ints[record + 2]
+            if state <= TIGHT:
+                bound = near if state == 0 else near_tight
+                has_room = there * bound <= worth and back * bound <= quote_worth
+                if has_room and (state == 0 or there * far > worth or back * far > quote_worth):
+                    floats[rates + 2] = sells
+                    floats[rates + 3] = buys
+                    continue
+            stops = take_in(ints, floats, market, sells, buys)
+        else:
             floats[RATES + 4 * market + 2] = sells
             floats[RATES + 4 * market + 3] = buys
-            pair = ints[RECORDS + 4 * market]
-            sells, buys = 0.0, 0.0
-            other = market
-            while True:
-                way = ints[RECORDS + 4 * other + 1]
-                sells = max(sells, floats[RATES + 4 * other + 2 + way])
-                buys = max(buys, floats[RATES + 4 * other + 3 - way])
-                other = ints[RECORDS + 4 * other + 3]
-                if other == market:
-                    break
-        record, rates = RECORDS + 4 * pair, RATES + 4 * pair
-        worth, quote_worth = floats[worths + ints[record]], floats[worths + ints[record + 1]]
-        there, back = sells * quote_worth, buys * worth
-        state = ints[record + 2]
-        if state == 0:
-            if there * near <= worth and back * near <= quote_worth and market < pairs:
-                floats[rates + 2] = sells
-                floats[rates + 3] = buys
-                continue
-        elif (
-            state == TIGHT
-            and there * near_tight <= worth
-            and back * near_tight <= quote_worth
-            and (there * far > worth or back * far > quote_worth)
-            and market < pairs
-        ):
-            floats[rates + 2] = sells
-            floats[rates + 3] = buys
-            continue
-
-        # What stands out now, and which held edges are to be tried again.
-        edge = 2 * pair
-        rises, rises_back = sells >= floats[rates + 2], buys >= floats[rates + 3]
-        count = 0
-        floats[rates + 2] = sells
-        floats[rates + 3] = buys
-        if state & TIGHT:
-            if there * far <= worth and back * far <= quote_worth:
-                mark(ints, pair)
-        elif there * loose > worth or back * loose > quote_worth:
-            mark(ints, pair)
-        if there * over > worth and not state & ASIDE:
-            hold(ints, edge)
-            ints[ints[TODO] + count] = edge
-            count += 1
-        if back * over > quote_worth and not state & ASIDE_BACK:
-            hold(ints, edge + 1)
-            ints[ints[TODO] + count] = edge + 1
-            count += 1
-        if ints[HELD] > 0 and not (rises and rises_back):
-            if not rises:
-                count = blocked_by(ints, edge, count)
-            if not rises_back:
-                count = blocked_by(ints, edge + 1, count)
-            count = blocked_by(ints, 2 * pairs, count)
-        changes = ints[record + 2] & (ASIDE | ASIDE_BACK)
-        for i in range(count):
-            changes += release(ints, floats, ints[ints[TODO] + i])
-        if changes > 0 or count > 0:
-            weigh(ints, floats)
-            near, near_tight = floats[NEAR], floats[NEAR_TIGHT]
-
-        # The cycles through the two edges.
-        before = ints[CHANGES]
-        if mode & SEARCHES and (ints[HELD] > 0 or ints[record + 2] & LINKED):
-            if rises:
-                search(ints, floats, edge)
-            else:
-                recheck(ints, floats, edge)
-            if rises_back:
-                search(ints, floats, edge + 1)
-            else:
-                recheck(ints, floats, edge + 1)
-            two_legs(ints, floats, pair)
-        if ints[ints[LIST] + edge] == 0 and ints[ints[LIST] + edge + 1] == 0:
-            ints[record + 2] &= ~LINKED
-        if (
-            ints[UNSURE] > 0
-            or ints[FULL] > 0
-            or (mode & STOPS_AT_CHANGES and ints[CHANGES] > before)
-        ):
-            break
+            sells, buys = best_of(ints, floats, market)
+            stops = take_in(ints, floats, ints[RECORDS + 4 * market], sells, buys)
+        near, near_tight = floats[NEAR], floats[NEAR_TIGHT]
     ints[STOPPED] = tick
     ints[CODE] = tell(ints, floats)
     return ints[CODE]

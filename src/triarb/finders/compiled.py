@@ -30,6 +30,10 @@ def choose(compiled: bool | None) -> bool:  # noqa: FBT001 - passes a plug-in's 
     return is_installed() if compiled is None else compiled
 
 
+_OF_PARTS = {"_nrt": False, "error_model": "numpy"}
+"""Without counting references to arrays at every call of a part, which would take longer than most parts do."""
+
+
 @functools.cache
 def compile_kernel(function: Callable[..., Any], *parts: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled, without the interpreter's lock, and kept on disk for the next process.
@@ -38,15 +42,18 @@ def compile_kernel(function: Callable[..., Any], *parts: Callable[..., Any]) -> 
 
     Args:
         function: a plain function of numbers and flat arrays.
-        parts: the plain functions that it calls, and those that they call.
+        parts: the plain functions that it calls, and those that they call. With parts, none of them may make an array
+            or a list, nor divide by zero.
     """
     import numba  # noqa: PLC0415 - an extra, and slow to import
 
     for part in parts:
-        numba.extending.register_jitable(part)
+        numba.extending.register_jitable(**_OF_PARTS)(part)
+    options = {"cache": True, "nogil": True}
     if parts:
         function = _named_for_its_room(function)
-    kernel: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
+        options |= _OF_PARTS
+    kernel: Callable[..., Any] = numba.njit(**options)(function)
     return kernel
 
 

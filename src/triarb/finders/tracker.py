@@ -14,7 +14,7 @@ from triarb.finders.compiled import choose, compile_kernel
 from triarb.finders.layout import CYCLE_SIZE, ENTRY_SIZE, MARGIN, RATES, RECORDS, UNCERTAIN
 
 _PARTS = (
-    *(kernel.blocked_by, kernel.weigh, kernel.tell),
+    *(kernel.blocked_by, kernel.weigh, kernel.tell, kernel.take_in, kernel.best_of),
     *(listing.set_state, listing.judge, listing.remove, listing.forget, listing.recheck),
     *(listing.add, listing.search, listing.two_legs),
     *(seeking.slot_of, seeking.gain_of, seeking.set_out, seeking.following),

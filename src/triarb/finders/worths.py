@@ -215,8 +215,9 @@ def release(ints: Ints, floats: Floats, edge: int) -> int:
     record = RECORDS + 4 * pair
     if not ints[record + 2] & (ASIDE << (edge & 1)):
         return 0
-    unlink(ints, ints[ints[CHAIN] + edge])
-    ints[ints[CHAIN] + edge] = 0
+    if ints[ints[CHAIN] + edge]:
+        unlink(ints, ints[ints[CHAIN] + edge])
+        ints[ints[CHAIN] + edge] = 0
     worths, moves = ints[WORTH], ints[MOVE]
     u, v = ints[record + (edge & 1)], ints[record + 1 - (edge & 1)]
     over = floats[OVER_MARGIN]
