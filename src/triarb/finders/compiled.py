@@ -30,7 +30,7 @@ def choose(compiled: bool | None) -> bool:  # noqa: FBT001 - passes a plug-in's 
     return is_installed() if compiled is None else compiled
 
 
-_OF_PARTS = {"_nrt": False, "error_model": "numpy"}
+_OF_PARTS: dict[str, Any] = {"_nrt": False, "error_model": "numpy"}
 """Without counting references to arrays at every call of a part, which would take longer than most parts do."""
 
 
@@ -49,7 +49,7 @@ def compile_kernel(function: Callable[..., Any], *parts: Callable[..., Any]) -> 
 
     for part in parts:
         numba.extending.register_jitable(**_OF_PARTS)(part)
-    options = {"cache": True, "nogil": True}
+    options: dict[str, Any] = {"cache": True, "nogil": True}
     if parts:
         function = _named_for_its_room(function)
         options |= _OF_PARTS

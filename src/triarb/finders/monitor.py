@@ -209,8 +209,7 @@ class CertifiedCycleMonitor(CycleMonitor):
         changes = self._tracker.ints[layout.CHANGES]
         if self._changes != changes:
             found = [
-                self._nominated(edges)
-                for _, edges in self._tracker.cycles(layout.SURE, layout.ABOVE)
+                self._nominated(cycle) for cycle in self._tracker.cycles(layout.SURE, layout.ABOVE)
             ]
             self._listed = self.criteria.decide(self.rates, found)
             self._changes = changes
@@ -262,15 +261,15 @@ class CertifiedCycleMonitor(CycleMonitor):
         self._kernel = advance.func
         self._ints, self._floats = advance.args
 
-    def _nominated(self, edges: Sequence[int]) -> tuple[float, list[int]]:
+    def _nominated(self, cycle: int) -> tuple[float, list[int]]:
         """The product of a cycle's rates and its edges in the table."""
-        of_table = [self._edges[edge] for edge in edges]
+        of_table = [self._edges[edge] for edge in self._tracker.edges(cycle)]
         return math.prod(self.rates.rates[edge] for edge in of_table), of_table
 
     def _decide(self) -> int:
         """Decide the cycles that floats cannot, exactly; gives the code then."""
         tracker = self._tracker
-        for cycle, edges in list(tracker.cycles(layout.OPEN)):
-            is_above = self.criteria.decide(self.rates, [self._nominated(edges)])
+        for cycle in list(tracker.cycles(layout.OPEN)):
+            is_above = self.criteria.decide(self.rates, [self._nominated(cycle)])
             tracker.settle(cycle, layout.ABOVE if is_above else layout.BELOW)
         return tracker.ints[layout.CODE]

@@ -22,7 +22,7 @@ _PARTS = (
     *(worths.rise, worths.pop, worths.release),
 )
 _ONES = (layout.WORTH, layout.MOVE, layout.DRIFT)
-_CYCLES, _ENTRIES = 512, 2048
+_CYCLES, _ENTRIES = 512, 4096
 _TIGHT_SHARE, _LEAST_ROOM, _MOST_ROOM = 0.1, 1e-6, 0.01
 
 
@@ -114,7 +114,7 @@ class Tracker:
         floats[layout.CERTAIN] = threshold * (1 + UNCERTAIN)
         self._connect()
         self._describe(markets)
-        self._grow(_CYCLES, max(_ENTRIES, pairs))
+        self._grow(_CYCLES, _ENTRIES)
 
     def view(self, numbers: "array[int] | array[float]") -> Any:
         """`numbers` as the kernel takes them, on the same memory."""
@@ -126,14 +126,27 @@ class Tracker:
 
     def begin(self, ticks: "array[float]") -> None:
         """Take in the first ticks, at most one a market, and only then look for cycles."""
-        ints = self.ints
-        self._guess(ticks)
-        kernel.weigh(ints, self.floats)
+        self.suppose(ticks)
         self.run(self.view(ticks), 0, len(ticks) // 3)
-        ints[layout.MODE] |= layout.SEARCHES
+        self.ints[layout.MODE] |= layout.SEARCHES
         searches = array("d", (x for edge in self.held() for x in (-edge - 1.0, 0.0, 0.0)))
         if searches:
             self.run(self.view(searches), 0, len(searches) // 3)
+
+    def suppose(self, ticks: "array[float]") -> None:
+        """Begin with worths that fit these ticks, at most one a market, without taking them in."""
+        mids: dict[int, float] = {}
+        for at in range(0, len(ticks), 3):
+            number, bid, ask = int(ticks[at]), ticks[at + 1], ticks[at + 2]
+            if layout.LEAST_PRICE < bid <= ask < layout.MOST_PRICE:
+                mid = math.sqrt(bid) * math.sqrt(ask)
+                if number >= len(self.ends):
+                    record = RECORDS + 4 * number
+                    number, mid = self.ints[record], 1 / mid if self.ints[record + 1] else mid
+                mids[number] = mid
+        self._spread(mids)
+        self._look_within(self._least_rooms(ticks))
+        kernel.weigh(self.ints, self.floats)
 
     def run(self, ticks: Any, first: int, end: int) -> int:
         """`advance`, with more room where it is needed; where it stopped stands in ``ints[STOPPED]``."""
@@ -149,18 +162,21 @@ class Tracker:
             code = self.advance(ticks, self.ints[layout.STOPPED] - 1, end)
         return code
 
-    def cycles(self, *states: int) -> Iterator[tuple[int, list[int]]]:
-        """The cycles that are in one of `states`: the number and the edges of each."""
-        ints = self.ints
-        entry_at, cycle_at = ints[layout.ENTRY], ints[layout.CYCLE]
-        for cycle in range(1, (len(ints) - cycle_at) // CYCLE_SIZE):
-            if ints[cycle_at + CYCLE_SIZE * cycle] in states:
-                edges = []
-                entry = ints[cycle_at + CYCLE_SIZE * cycle + 1]
-                while entry:
-                    edges.append(ints[entry_at + ENTRY_SIZE * entry])
-                    entry = ints[entry_at + ENTRY_SIZE * entry + 4]
-                yield cycle, edges
+    def cycles(self, *states: int) -> Iterator[int]:
+        """The numbers of the cycles that are in one of `states`."""
+        ints, at = self.ints, self.ints[layout.CYCLE]
+        for cycle in range(1, (len(ints) - at) // CYCLE_SIZE):
+            if ints[at + CYCLE_SIZE * cycle] in states:
+                yield cycle
+
+    def edges(self, cycle: int) -> list[int]:
+        """The edges of a cycle, in order."""
+        ints, edges = self.ints, []
+        entry = ints[ints[layout.CYCLE] + CYCLE_SIZE * cycle + 1]
+        while entry:
+            edges.append(ints[ints[layout.ENTRY] + ENTRY_SIZE * entry])
+            entry = ints[ints[layout.ENTRY] + ENTRY_SIZE * entry + 4]
+        return edges
 
     def settle(self, cycle: int, state: int) -> int:
         """Say of an open cycle that it is above the threshold, or below; gives the code then."""
@@ -238,21 +254,6 @@ class Tracker:
                 ints[record : record + 4] = array(
                     "q", (pair, ints[record + 1] != ends[0], 0, following)
                 )
-
-    def _guess(self, ticks: "array[float]") -> None:
-        """Begin with mid prices, from the assets of most markets on, and say what is tight by them."""
-        ints = self.ints
-        mids: dict[int, float] = {}
-        for at in range(0, len(ticks), 3):
-            number, bid, ask = int(ticks[at]), ticks[at + 1], ticks[at + 2]
-            if layout.LEAST_PRICE < bid <= ask < layout.MOST_PRICE:
-                mid = math.sqrt(bid) * math.sqrt(ask)
-                if number >= len(self.ends):
-                    is_back = ints[RECORDS + 4 * number + 1]
-                    number, mid = ints[RECORDS + 4 * number], 1 / mid if is_back else mid
-                mids[number] = mid
-        self._spread(mids)
-        self._look_within(self._least_rooms(ticks))
 
     def _spread(self, mids: dict[int, float]) -> None:
         """Give assets worths over the mid prices of pairs."""
