@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import nox
 
@@ -11,6 +12,8 @@ PYTHONS = nox.project.python_versions(PROJECT)
 
 # ccxt has a thousand modules: compiled once at install, not anew by every process of every test.
 ENV = {"UV_COMPILE_BYTECODE": "1", "PYTHONDONTWRITEBYTECODE": None}
+
+OCTOBOT = "OctoBot-Triangular-Arbitrage==1.2.2"
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -67,13 +70,38 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Every test, on the installed package; on the oldest Python with branch coverage."""
-    install(session, ".[testing]", "tests")
+    install(session, ".[fast,testing]", "tests")
     coverage = ("--cov", "--cov-report=term") if session.python == PYTHONS[0] else ()
     session.run("pytest", "-q", "-n", "2", *coverage, *session.posargs, env=ENV)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed, as ratios against rivals run side by side."""
-    install(session, ".", "bench")
-    session.run("python", "-m", "benchmarks", *session.posargs, env=ENV)
+    """Speed, as ratios against rivals run side by side. `nox -s bench -- --quick` only tries whether it works."""
+    install(session, ".[fast]", "bench")
+    rivals = [] if "--quick" in session.posargs else octobot(session)
+    session.run("python", "-m", "benchmarks", *rivals, *session.posargs, env=ENV)
+
+
+def octobot(session: nox.Session) -> list[str]:
+    """OctoBot-Triangular-Arbitrage in an environment of its own, whose pins clash with ours; none where it fails."""
+    place = Path(session.virtualenv.location) / "octobot"
+    python = str(place / "bin" / "python")
+    installed = place / "installed"
+    if not installed.exists():
+        try:
+            session.run("uv", "venv", "-q", "--clear", "--python", ">=3.10,<3.13", str(place))
+            build = ("--config-file", "benchmarks/octobot.toml")
+            session.run("uv", "pip", "install", "-q", *build, "--python", python, OCTOBOT)
+        except nox.command.CommandFailed:
+            session.warn(f"{OCTOBOT} could not be installed: the benchmark runs without it")
+            return []
+        installed.touch()
+    return ["--octobot", python]
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Mistakes that the law of execution forbids, made one by one: each must break a test."""
+    install(session, ".[testing]", "tests")
+    session.run("python", "-m", "mutations", *session.posargs, env=ENV)

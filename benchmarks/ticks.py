@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import attrs
@@ -100,9 +100,7 @@ def by_program(program: Path, replayed: Path) -> Callable[[], tuple[float, int]]
     """Replay through a program of `cpp`: the same."""
 
     def replay() -> tuple[float, int]:
-        told = subprocess.run(  # noqa: S603 - just built
-            [program, replayed], check=True, capture_output=True, text=True
-        )
+        told = subprocess.run([program, replayed], check=True, capture_output=True, text=True)
         ns, listed = told.stdout.split()
         return float(ns), int(listed)
 
@@ -147,7 +145,7 @@ def programs(folder: Path) -> dict[str, Path]:
         compiled[name] = folder / name
         source = CPP / f"{name}.cpp"
         options = ["-O3", "-march=native", "-std=c++17", "-o", compiled[name], source]
-        subprocess.run([compiler, *options], check=True)  # noqa: S603 - ours
+        subprocess.run([compiler, *options], check=True)
     return compiled
 
 
@@ -240,15 +238,11 @@ def batch() -> tuple[float, int]:
     return statistics.median(times), told
 
 
-def main(arguments: Sequence[str] = ()) -> None:
-    """Print the tables; `--data` also writes what a plot takes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="a JSON file to write")
-    parser.add_argument("--markets", type=int, nargs="*", default=list(SIZES))
-    told = parser.parse_args(arguments)
-    console = Console()
+def report(console: Console, options: argparse.Namespace) -> list[Row]:
+    """Print the tables."""
     if not is_installed():
-        print("without numba: the kernel runs as plain Python", file=sys.stderr)  # noqa: T201
+        console.print("without numba: the kernel runs as plain Python")
+    sizes = {1_500: 2_000} if options.quick else SIZES
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -259,32 +253,40 @@ def main(arguments: Sequence[str] = ()) -> None:
             "triarb / each",
             title="ns a tick: the certificate, and rivals in C++",
         )
-        for markets in told.markets:
+        for markets, ticks in sizes.items():
             for per_minute in TURBULENCE:
-                row = race(markets, per_minute, SIZES.get(markets, 20_000), rivals, folder)
+                row = race(markets, per_minute, ticks, rivals, folder)
                 rows.append(row)
                 ours = row.ns["triarb"]
                 table.add_row(
-                    f"{markets:,}",
-                    f"{per_minute:g}",
-                    f"{ours:.1f}",
+                    *(f"{markets:,}", f"{per_minute:g}", f"{ours:.1f}"),
                     *(f"{row.ns[rival]:.1f}" for rival in rivals),
                     ", ".join(f"{ours / row.ns[rival]:.2f}" for rival in rivals),
                 )
     console.print(table)
-    single = one_by_one()
     table = Table("one tick through `update`", "ns", title="1,500 markets, calm")
-    for contender, ns in single.items():
+    for contender, ns in one_by_one().items():
         table.add_row(contender, f"{ns:.0f}")
     console.print(table)
-    ns, count = batch()
-    console.print(
-        f"episodes(), 10,000 markets, {TURBULENCE[-1]} dislocations a minute: "
-        f"{ns:.0f} ns a tick, {count} episodes"
-    )
-    if told.data:
-        told.data.write_text(json.dumps([attrs.asdict(row) for row in rows], indent=1) + "\n")
+    if not options.quick:
+        ns, count = batch()
+        console.print(
+            f"episodes(), 10,000 markets, {TURBULENCE[-1]} dislocations a minute: "
+            f"{ns:.0f} ns a tick, {count} episodes"
+        )
+    return rows
+
+
+def main() -> None:
+    """Print the tables; `--data` also writes what `benchmarks.plot` takes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--data", type=Path, help="a JSON file to write")
+    options = parser.parse_args()
+    rows = report(Console(), options)
+    if options.data:
+        options.data.write_text(json.dumps([attrs.asdict(row) for row in rows], indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -47,6 +47,7 @@ from triarb.market.unified import (
 from triarb.model import (
     Balance,
     FeeSide,
+    FeeToken,
     Level,
     Market,
     NotFound,
@@ -61,6 +62,15 @@ from triarb.model import (
     SubmissionStatus,
     TimeInForce,
     Withdrawn,
+)
+from triarb.testing.faults import (
+    Answer,
+    DropAfter,
+    DropBefore,
+    Fault,
+    FaultRule,
+    Hang,
+    Truncate,
 )
 from triarb.testing.loopback import LoopbackExchange
 from triarb.testing.loopback.messages import symbol_info
@@ -78,7 +88,7 @@ ETH = Market(
 )
 BTC = Market("BTC/USDT", "BTC", "USDT", "BTCUSDT", True, D("0.01"), D("0.00001"))  # noqa: FBT003
 CANARY = Credentials("CANARYKEY0123456789", "CANARYSECRET0123456789", "CANARYPASSWORD")
-ORDER = "/api/v3/order"
+LEAKING = f"{CANARY.key} signature=abc {CANARY.secret}"
 ACCEPTED, REJECTED, UNKNOWN = SubmissionStatus
 
 
@@ -170,7 +180,7 @@ async def test_quotes_are_what_changed(exchange: LoopbackExchange, gateway: Ccxt
     only_btc = (
         '[{"symbol":"BTCUSDT","bidPrice":"49999","bidQty":"2","askPrice":"50000","askQty":"1"}]'
     )
-    exchange.fault_next("GET", "/api/v3/ticker/bookTicker", "garbage", body=only_btc)
+    exchange.inject(FaultRule("quotes", Answer(body=only_btc)))
     (gone,) = await anext(feed)
     assert isinstance(gone, Withdrawn)
     assert gone.symbol == "ETH/USDT"
@@ -191,25 +201,24 @@ async def test_polls_are_repeated_then_raised(
     """Three failed polls in a row are overcome, with growing waits on the clock; four are raised."""
     clock = ManualClock(NS_PER_SECOND)
     async with gateway_to(exchange, clock=clock, credentials=None) as gateway:
-        path = "/api/v3/ticker/bookTicker"
-        exchange.fault_next("GET", path, "instead", status=status, body=body, times=3)
+        exchange.inject(FaultRule("quotes", Answer(status, body=body), times=3))
         assert len(await anext(gateway.quotes())) == 2
         assert clock.now_ns() == NS_PER_SECOND + (20 + 40 + 80) * NS_PER_MS
-        exchange.fault_next("GET", path, "instead", status=status, body=body, times=4)
+        exchange.inject(FaultRule("quotes", Answer(status, body=body), times=4))
         with pytest.raises(raised) as caught:
             await anext(gateway.quotes())
         assert caught.value.code == code
 
 
-async def test_a_limit_is_not_asked_again(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
-    """Whoever is told to slow down does so: no second question after HTTP 429."""
-    asked = len(exchange.requests)
-    path = "/api/v3/ticker/bookTicker"
-    exchange.fault_next("GET", path, "instead", status=429, body='{"code":-1003,"msg":"Slow."}')
-    with pytest.raises(GatewayUnavailable, match=r"-1003 Slow\.") as caught:
-        await anext(gateway.quotes())
-    assert caught.value.code == "gateway.rate_limited"
-    assert len(exchange.requests) == asked + 1
+async def test_a_limit_is_kept_to(exchange: LoopbackExchange) -> None:
+    """D1: told to slow down, it asks nothing at all until the wait is over, and then goes on by itself."""
+    clock = ManualClock(NS_PER_SECOND)
+    async with gateway_to(exchange, clock=clock, credentials=None) as gateway:
+        exchange.inject(FaultRule("quotes", Answer(429, -1003)))
+        asked, began_ns = len(exchange.requests), clock.now_ns()
+        assert len(await anext(gateway.quotes())) == 2
+        assert len(exchange.requests) == asked + 2
+        assert clock.now_ns() - began_ns >= 60 * NS_PER_SECOND
 
 
 async def test_books_are_checked(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
@@ -219,7 +228,7 @@ async def test_books_are_checked(exchange: LoopbackExchange, gateway: CcxtGatewa
     await gateway.order_book("ETH/USDT", 9999)
     assert exchange.requests[-1].params["limit"] == "5000"
     for body in ('{"bids":[["1","-1"]],"asks":[]}', '{"bids":[["0","1"]],"asks":[]}', "7"):
-        exchange.fault_next("GET", "/api/v3/depth", "instead", body=body)
+        exchange.inject(FaultRule("book", Answer(body=body)))
         with pytest.raises(MalformedAnswer, match="ETH/USDT"):
             await gateway.order_book("ETH/USDT")
     with pytest.raises(UsageError, match="no spot market 'ETH/EUR'"):
@@ -264,7 +273,7 @@ async def test_nonsense_markets_are_left_out_by_name() -> None:
 @pytest.mark.parametrize("body", ["<html>", "{}", "[]", '{"symbols":[]}'])
 async def test_an_exchange_without_markets_is_none(exchange: LoopbackExchange, body: str) -> None:
     """An answer in which there is no spot market is not an exchange to trade on."""
-    exchange.fault_next("GET", "/api/v3/exchangeInfo", "instead", body=body)
+    exchange.inject(FaultRule("markets", Answer(body=body)))
     with pytest.raises(MalformedAnswer, match="binance, its markets"):
         await gateway_to(exchange).__aenter__()
 
@@ -399,7 +408,7 @@ async def test_a_ready_instance_gives_the_data_and_stays_open(exchange: Loopback
             assert list(await gateway.markets()) == [ETH, BTC]
             trader = gateway._own().line.instance
             assert trader is not ready
-            assert (trader.timeout, trader.enableRateLimit) == (4321, False)
+            assert trader.timeout == 4321
             assert "maxRetriesOnFailure" not in trader.options
             assert (await gateway.submit(buy())).status is ACCEPTED
             (quote, _) = await anext(gateway.quotes())
@@ -713,7 +722,7 @@ async def test_only_what_is_proven_is_a_rejection(
     exchange: LoopbackExchange, gateway: CcxtGateway, status: int, body: str, expected: Any
 ) -> None:
     """By the code of a structured 4xx answer alone; all else proves nothing, and is one POST all the same."""
-    exchange.fault_next("POST", ORDER, "garbage", status=status, body=body)
+    exchange.inject(FaultRule("submit", Answer(status, body=body, acts=True)))
     submission = await gateway.submit(buy())
     assert (submission.status, submission.state) == (expected, None)
     assert submission.reason
@@ -755,22 +764,29 @@ async def test_an_answer_about_another_order_proves_nothing(
         "side": "BUY",
         "fills": [],
     }
-    exchange.fault_next("POST", ORDER, "garbage", body=json.dumps(good))
+    exchange.inject(FaultRule("submit", Answer(body=json.dumps(good))))
     assert (await gateway.submit(buy())).status is ACCEPTED
     kept = {key: value for key, value in (good | change).items() if value is not None}
-    exchange.fault_next("POST", ORDER, "garbage", body=json.dumps(kept))
+    exchange.inject(FaultRule("submit", Answer(body=json.dumps(kept))))
     assert (await gateway.submit(buy())).status is UNKNOWN
 
 
 @pytest.mark.parametrize(
-    ("kind", "is_there"), [("drop_before", False), ("drop_after", True), ("hang", True)]
+    ("fault", "is_there"),
+    [
+        (DropBefore(), False),
+        (DropAfter(), True),
+        (Hang(), True),
+        (Hang(acts=False), False),
+        (Truncate(), True),
+    ],
 )
 async def test_a_lost_answer_is_unknown_and_can_be_looked_up(
-    exchange: LoopbackExchange, kind: str, *, is_there: bool
+    exchange: LoopbackExchange, fault: Fault, *, is_there: bool
 ) -> None:
     """Whether the order was taken does not show in what ccxt raises; a look-up tells."""
     async with gateway_to(exchange, timeout_ms=200) as gateway:
-        exchange.fault_next("POST", ORDER, kind)
+        exchange.inject(FaultRule("submit", fault))
         submission = await gateway.submit(buy())
         assert submission == Submission(UNKNOWN, reason=submission.reason)
         assert writes(exchange) == 1
@@ -779,19 +795,6 @@ async def test_a_lost_answer_is_unknown_and_can_be_looked_up(
         if is_there:
             engines = exchange.engine.look_up("tri1", "ETH/USDT")
             assert without_numbers(found) == without_numbers(engines)
-
-
-async def test_half_a_body_is_unknown(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
-    """An answer cut half-way comes as a bare ExchangeError, the parent of all refusals; it is none."""
-    trader = gateway._own().line.instance
-    original = trader.session.post
-
-    def cut(*args: Any, **kwargs: Any) -> Any:
-        raise aiohttp.ClientPayloadError
-
-    trader.session.post = cut
-    assert (await gateway.submit(buy())).status is UNKNOWN
-    trader.session.post = original
 
 
 async def test_an_earlier_answer_says_nothing_of_the_order(
@@ -807,7 +810,7 @@ async def test_an_earlier_answer_says_nothing_of_the_order(
         return await create_order(*args)
 
     trader.create_order = after_a_refusal
-    exchange.fault_next("POST", ORDER, "drop_after")
+    exchange.inject(FaultRule("submit", DropAfter()))
     assert (await gateway.submit(buy())).status is UNKNOWN
 
 
@@ -816,7 +819,7 @@ async def test_ccxt_does_not_send_an_order_again(
 ) -> None:
     """Even if its options ask for retries, one submit is at most one POST."""
     gateway._own().line.instance.options["maxRetriesOnFailure"] = 3
-    exchange.fault_next("POST", ORDER, "drop_after")
+    exchange.inject(FaultRule("submit", DropAfter()))
     submission = await gateway.submit(buy())
     assert submission.status is UNKNOWN
     assert "again" in submission.reason
@@ -827,7 +830,7 @@ async def test_a_canceled_task_is_not_an_answer(
     exchange: LoopbackExchange, gateway: CcxtGateway
 ) -> None:
     """CancelledError passes through a submit: whoever cancels must look the order up."""
-    exchange.fault_next("POST", ORDER, "hang")
+    exchange.inject(FaultRule("submit", Hang()))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await gateway.submit(buy())
@@ -839,7 +842,7 @@ async def test_a_cancel_is_followed_by_a_look_up(
 ) -> None:
     """A reset DELETE is sent again by aiohttp, and the second is "unknown order"; the look-up tells that it is canceled."""
     await gateway.submit(attrs.evolve(buy(price="1000"), time_in_force=TimeInForce.GTC))
-    exchange.fault_next("DELETE", ORDER, "drop_after")
+    exchange.inject(FaultRule("cancel", DropAfter()))
     state = await gateway.cancel("tri1", "ETH/USDT")
     assert isinstance(state, OrderState)
     assert state.status is OrderStatus.CANCELED
@@ -847,10 +850,9 @@ async def test_a_cancel_is_followed_by_a_look_up(
 
 async def test_fills_may_lag(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
     """Trades that cannot be read now leave the state as it is; a later look-up has them."""
-    trades = "/api/v3/myTrades"
     await gateway.submit(buy())
     for body in ("<html>", "[]", '[{"id":1,"orderId":1,"price":"0","qty":"1","isBuyer":true}]'):
-        exchange.fault_next("GET", trades, "instead", body=body)
+        exchange.inject(FaultRule("trades", Answer(body=body)))
         state = await gateway.look_up("tri1", "ETH/USDT")
         assert isinstance(state, OrderState)
         assert (state.filled, state.fills, state.is_complete) == (D("0.5"), (), False)
@@ -871,10 +873,10 @@ async def test_a_fill_that_was_not_told_is_fetched(
 
 
 @pytest.mark.parametrize(
-    ("path", "use"),
+    ("on", "use"),
     [
-        ("/api/v3/account", lambda g: g.balances()),
-        (ORDER, lambda g: g.look_up("tri1", "ETH/USDT")),
+        ("balances", lambda g: g.balances()),
+        ("look_up", lambda g: g.look_up("tri1", "ETH/USDT")),
     ],
 )
 @pytest.mark.parametrize(
@@ -893,7 +895,7 @@ async def test_a_fill_that_was_not_told_is_fetched(
 async def test_failed_reads_say_why(
     exchange: LoopbackExchange,
     gateway: CcxtGateway,
-    path: str,
+    on: str,
     use: Any,
     status: int,
     body: str,
@@ -902,7 +904,7 @@ async def test_failed_reads_say_why(
 ) -> None:
     """Each kind of failure has its code, also where ccxt's class says something else, and no context."""
     await gateway.balances()  # from here on ccxt takes -2015 for a ban
-    exchange.fault_next("GET", path, "instead", status=status, body=body)
+    exchange.inject(FaultRule(on, Answer(status, body=body)))
     with pytest.raises(raised) as caught:
         await use(gateway)
     assert caught.value.code == code
@@ -915,7 +917,7 @@ async def test_balances_leave_out_nothing_else(
     """All that is not zero, free and locked, and no more; an impossible number is an error."""
     assert await gateway.balances() == {"USDT": Balance(D(10_000)), "ETH": Balance(D(1))}
     body = '{"balances":[{"asset":"ETH","free":"1e99","locked":"0"}]}'
-    exchange.fault_next("GET", "/api/v3/account", "instead", body=body)
+    exchange.inject(FaultRule("balances", Answer(body=body)))
     with pytest.raises(MalformedAnswer, match="balances"):
         await gateway.balances()
 
@@ -937,17 +939,56 @@ async def test_named_markets_have_the_accounts_fee(
     )
     assert fees.fee("BTC/USDT") is None
     part = {"maker": "0.1", "taker": "0.002", "buyer": "0.0001", "seller": "0.0003"}
-    body = {
-        "standardCommission": part,
-        "specialCommission": part,
-        "taxCommission": part,
-        "discount": {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"},
-    }
-    path = "/api/v3/account/commission"
-    exchange.fault_next("GET", path, "instead", body=json.dumps(body))
-    fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
-    assert fee is not None
-    assert (fee.rate, fee.note) == (D("0.0069"), "less where paid in BNB")
+    enabled = {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"}
+    # The discount is off the standard commission only, and both ways to write it mean 25 % off.
+    told = {"0.25": "0.006325", "0.75": "0.006325", None: "0.0069", "0": "0.0069"}
+    for discount, paid in told.items():
+        body = {
+            "standardCommission": part,
+            "specialCommission": part,
+            "taxCommission": part,
+            "discount": enabled | {"discount": discount},
+        }
+        exchange.inject(FaultRule("fees", Answer(body=json.dumps(body))))
+        fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
+        assert fee is not None
+        assert (fee.rate, fee.note) == (D("0.0069"), "less where paid in BNB")
+        assert fee.token == FeeToken("BNB", D(paid), D("0.0069"))
+    for off in ({"enabledForAccount": False}, {"enabledForSymbol": False}, {"discountAsset": None}):
+        body["discount"] = enabled | {"discount": "0.25"} | off
+        exchange.inject(FaultRule("fees", Answer(body=json.dumps(body))))
+        fee = (await gateway.fees(["ETH/USDT"])).fee("ETH/USDT")
+        assert fee is not None
+        assert fee.token is None
+
+
+async def test_all_markets_are_nominated_as_if_the_token_paid(
+    exchange: LoopbackExchange, gateway: CcxtGateway
+) -> None:
+    """Asked for all, one market tells whether the account pays in a token; where it does not say, none is assumed."""
+    part = {"maker": "0", "taker": "0.002", "buyer": "0", "seller": "0"}
+    nothing = dict.fromkeys(part, "0")
+    enabled = {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB"}
+    for taker, discount, lowest in (("0.002", "0.25", "0.00075"), ("0", "0.25", "0.001")):
+        body = {
+            "standardCommission": part | {"taker": taker},
+            "specialCommission": nothing,
+            "taxCommission": nothing,
+            "discount": enabled | {"discount": discount},
+        }
+        exchange.inject(FaultRule("fees", Answer(body=json.dumps(body))))
+        fee = (await gateway.fees()).fee("ETH/USDT")
+        assert fee is not None
+        assert (fee.provenance, fee.rate, fee.lowest.rate) == ("schedule", D("0.001"), D(lowest))
+    for answered in (answer(-1121), "{}", '{"standardCommission":{"taker":null}}'):
+        status = 400 if "code" in answered else 200
+        exchange.inject(FaultRule("fees", Answer(status=status, body=answered)))
+        fee = (await gateway.fees()).fee("ETH/USDT")
+        assert fee is not None
+        assert fee.token is None
+    exchange.inject(FaultRule("fees", Answer(status=502)))
+    with pytest.raises(GatewayUnavailable):
+        await gateway.fees()
 
 
 async def test_fees_that_the_account_does_not_tell(
@@ -962,13 +1003,12 @@ async def test_fees_that_the_account_does_not_tell(
     ):
         status = 400 if "code" in body else 200
         if body:
-            path = "/api/v3/account/commission"
-            exchange.fault_next("GET", path, "instead", status=status, body=body)
+            exchange.inject(FaultRule("fees", Answer(status, body=body)))
         fee = (await gateway.fees(symbols)).fee("ETH/USDT")
         assert fee is not None
         assert (fee.provenance, why in fee.note) == (Provenance.SCHEDULE, True)
     assert (await gateway.fees([])).by_symbol == {}
-    exchange.fault_next("GET", "/api/v3/account/commission", "instead", status=502)
+    exchange.inject(FaultRule("fees", Answer(502)))
     with pytest.raises(GatewayUnavailable):
         await gateway.fees(["ETH/USDT"])
 
@@ -1006,22 +1046,33 @@ def test_published_fees() -> None:
         FeeSide.RECEIVED,
     )
     assert fee.note == f"ccxt {ccxt.__version__}'s table"
-    for name in ("nowhere", "base", "bitget", "weex", "p2b"):
+    for name in ("nowhere", "base", "weex", "p2b"):
         assert published_taker_fee(name) is None
+
+
+def test_a_published_rate_that_ccxt_does_not_tell() -> None:
+    """Where ccxt's table has no rate and ours does, it is ours, with its day and its source."""
+    fee = published_taker_fee("bitget")
+    assert fee is not None
+    assert (fee.rate, fee.provenance) == (D("0.001"), Provenance.SCHEDULE)
+    assert "2026-11-22" in fee.note
+    assert "bitget.com" in fee.note
 
 
 @pytest.mark.parametrize(
     ("name", "side"),
     [
         ("okx", FeeSide.RECEIVED),
-        ("kucoin", FeeSide.RECEIVED),
+        ("kucoin", FeeSide.QUOTE),
+        ("mexc", FeeSide.QUOTE),
+        ("coinbase", FeeSide.QUOTE),
         ("kraken", FeeSide.GIVEN),
         ("upbit", FeeSide.QUOTE),
         ("bitstamp", FeeSide.QUOTE),
     ],
 )
 def test_whose_fee_asset_nobody_tells(name: str, side: FeeSide) -> None:
-    """Where ccxt does not say what a fee is charged in, ours is a guess, and says so."""
+    """Where ccxt does not say what a fee is charged in, it is what a document says, or ccxt's default, and marked."""
     fee = published_taker_fee(name)
     assert fee is not None
     assert fee.charged_in is side
@@ -1068,19 +1119,18 @@ def test_signatures_are_masked(signature: str) -> None:
         assert signature not in without_signature(text)
 
 
-@pytest.mark.parametrize("kind", ["drop_before", "hang", "garbage"])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("fault", [DropBefore(), Hang(), Answer(400, body=LEAKING, acts=True)])
+@pytest.mark.parametrize("on", ["look_up", "submit"])
 async def test_no_failure_shows_a_secret(
-    exchange: LoopbackExchange, caplog: pytest.LogCaptureFixture, kind: str, method: str
+    exchange: LoopbackExchange, caplog: pytest.LogCaptureFixture, fault: Fault, on: str
 ) -> None:
     """No text, context or log of a failure holds a key, a secret or a signed address, also at DEBUG."""
     caplog.set_level(logging.DEBUG)
     logging.getLogger("triarb.gateways.ccxt.instance").setLevel(logging.DEBUG)
-    body = f"CANARYKEY0123456789 signature=abc {CANARY.secret}"
     async with gateway_to(exchange, timeout_ms=100) as gateway:
-        exchange.fault_next(method, ORDER, kind, status=400, body=body, times=2)
+        exchange.inject(FaultRule(on, fault, times=2))
         texts = [repr(gateway), caplog.text]
-        if method == "POST":
+        if on == "submit":
             texts.append((await gateway.submit(buy())).reason)
         else:
             with pytest.raises(GatewayError) as caught:

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hypothesis import event, given, settings, strategies as st
 
+from triarb.market import FeeSchedule
 from triarb.model import (
     Cycle,
     Fee,
@@ -23,7 +24,7 @@ from triarb.model import (
     Side,
 )
 from triarb.money import ONE
-from triarb.pricing import depth, make_plan
+from triarb.pricing import confirm, make_plan, most_profitable
 from triarb.pricing.depth import Sized, most_profitable_depth
 from triarb.pricing.legs import planned
 from triarb.pricing.sizes import Bounds
@@ -160,14 +161,12 @@ def profit_of(size: tuple[Amount, ...]) -> Fraction:
 
 
 @settings(max_examples=250, deadline=None)
-@given(opportunities(), bounds(), st.sampled_from([0, depth.LEAF]))
-def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds, leaf: int) -> None:
-    """The answer is a size within all bounds, it earns what the best of all sizes earns, and says that it is proved."""
+@given(opportunities(), bounds())
+def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds) -> None:
+    """The answer is a size within all bounds that earns most, of equals spends least, and says that it is proved."""
     sizes = {tuple(leg.amount for leg in size): size for size in every_size(opportunity, bounds)}
     most = max(map(profit_of, sizes.values()), default=None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(depth, "LEAF", leaf)
-        answer = most_profitable_depth(opportunity, bounds)
+    answer = most_profitable_depth(opportunity, bounds)
     if isinstance(answer, Refused):
         event(answer.code)
         assert most is None or most <= 0
@@ -182,8 +181,25 @@ def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds, leaf
         assert Fraction(leg.worst_given) == amount.lock
     assert Fraction(answer.profit) == most
     assert answer.profit > 0
+    assert Fraction(answer.amount) == min(
+        size[0].spent for size in sizes.values() if profit_of(size) == most
+    )
     assert answer.gap == 0
     assert Fraction(answer.profit) <= unrounded(opportunity.cycle, opportunity.books)[1]
+
+
+@settings(max_examples=250, deadline=None)
+@given(opportunities())
+def test_confirmed_is_where_some_size_profits(opportunity: Opportunity) -> None:
+    """A cycle is confirmed if, and only if, one of all sizes through all levels earns something, whatever its last units do."""
+    fees = FeeSchedule({leg.market.symbol: leg.fee for leg in opportunity.cycle.legs})
+    answer = confirm(opportunity.cycle, opportunity.books, fees, opportunity.rates, 0)
+    sizes = [*every_size(opportunity, Bounds(min_edge_bps=Decimal(-10_000)))]
+    earns = any(profit_of(size) > 0 for size in sizes)
+    top = isinstance(most_profitable(opportunity), Sized)
+    event(f"{'confirmed' if earns else 'refused'}, {'also' if top else 'not'} at the tops")
+    assert isinstance(answer, Opportunity) is earns
+    assert earns or not top
 
 
 @settings(max_examples=120, deadline=None)
@@ -192,9 +208,7 @@ def test_a_search_cut_short_certifies_its_gap(
     opportunity: Opportunity, bounds: Bounds, budget: int
 ) -> None:
     """However small the budget, no size earns more than the answer and its gap."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(depth, "LEAF", 0)
-        answer = most_profitable_depth(opportunity, bounds, budget)
+    answer = most_profitable_depth(opportunity, bounds, budget)
     best = most_profitable_depth(opportunity, bounds)
     if isinstance(best, Refused):
         assert isinstance(answer, Refused)
@@ -461,7 +475,7 @@ def test_the_binding_constraint_is_named(
 @pytest.mark.parametrize(
     ("market", "bounds", "code", "said"),
     [
-        ({"eth": "0.12:50"}, {}, "size.edge", "multiplies to"),
+        ({"eth": "0.12:50"}, {}, "cycle.unprofitable", "multiplies to"),
         ({"btc": ""}, {}, "cycle.no_depth", "shows no size"),
         ({}, {"min_edge_bps": "501"}, "size.edge", "of at least 1.0501"),
         ({}, {"balance": "0.5"}, "size.balance", "costs no more than the 0.5 USDT that are free"),
@@ -511,12 +525,11 @@ def test_why_there_is_no_size(
     assert said in answer.sentence
 
 
-def test_a_search_cut_short_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_cut_short_by_hand() -> None:
     """With awkward steps the first size that is tried is not the best; its gap reaches at least to that."""
     steps = {"BTC/USDT": "0.013", "ETH/BTC": "0.17", "ETH/USDT": "0.11"}
     limits = {symbol: {"amount_step": Decimal(step)} for symbol, step in steps.items()}
     opportunity = planted(btc="100:20", eth="0.1:20", sold="10.05:20", limits=limits)
-    monkeypatch.setattr(depth, "LEAF", 0)
     best = most_profitable_depth(opportunity)
     cut = most_profitable_depth(opportunity, budget=2)
     assert isinstance(best, Sized)

@@ -29,6 +29,7 @@ from triarb.model import (
     LegDone,
     Nominated,
     Opportunity,
+    OrderOutcome,
     Outcome,
     Planned,
     Provenance,
@@ -188,22 +189,43 @@ async def test_halt_closes_the_gate_and_survives_a_restart():
         assert [type(e) for e in ledger.events()].count(Intended) == 3
 
 
-async def test_halt_between_legs_sends_no_further_order():
-    """E9: a halt while a cycle runs stops its next order at the gate."""
-    gateway = replay(quote(100))
+def halting(gateway, engine):
+    """`gateway`, on which the engine is halted as soon as an order was sent."""
     submit = gateway.submit
 
-    async def halting(order):
+    async def and_halt(order):
         answer = await submit(order)
-        await engine.halt("stop")
+        await engine[0].halt("stop")
         return answer
 
-    gateway.submit = halting
-    async with gateway, Engine(gateway, risk=LIMITS) as engine:
-        report = await engine.run()
+    gateway.submit = and_halt
+    return gateway
+
+
+async def test_halt_between_legs_lets_what_closes_through():
+    """I8, E9: a halt while a cycle runs strands nothing: the orders that close it pass, and none that opens one does."""
+    engine = []
+    gateway = halting(replay(quote(100), quote(200)), engine)
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine.append(Engine(gateway, risk=LIMITS, ledger=ledger))
+        report = await engine[0].run()
+        intents = [event for event in ledger.events() if isinstance(event, Intended)]
+    assert report.state == "halted"
+    assert report.outcomes == {Outcome.COMPLETED: 1}
+    assert [str(intent.purpose) for intent in intents] == ["open", "close", "close"]
+
+
+async def test_a_freezing_halt_lets_nothing_through():
+    """I8: an engine that freezes on a halt sends no order after it, and what is stranded stays on record."""
+    engine = []
+    gateway = halting(replay(quote(100)), engine)
+    async with gateway, SqlLedger("sqlite://") as ledger:
+        engine.append(Engine(gateway, risk=LIMITS, ledger=ledger, freeze=True))
+        report = await engine[0].run()
     assert report.state == "halted"
     assert report.outcomes == {Outcome.SHORT: 1}
     assert report.executions[0].reason.code == "engine.halted"
+    assert report.residues["BTC"] > 0
 
 
 class Lost(SequentialExecutor):
@@ -211,6 +233,7 @@ class Lost(SequentialExecutor):
 
     async def execute(self, plan, context, /):
         class Gateway:
+            order_expiry_ns = None  # so that it can never be proven that the order did not arrive
             look_up = staticmethod(context.gateway.look_up)
             sent = 0
 
@@ -223,6 +246,12 @@ class Lost(SequentialExecutor):
         return await super().execute(plan, attrs.evolve(context, gateway=Gateway()))
 
 
+class Lasting(ReplayGateway):
+    """An exchange that takes an order however late it comes, so that waiting never proves that it did not."""
+
+    order_expiry_ns = None
+
+
 async def test_a_stuck_execution_stops_this_engine_and_the_next():
     """A8: STUCK is durable: the engine stops, the next one on this ledger does not trade, and cannot be resumed."""
     async with SqlLedger("sqlite://") as ledger:
@@ -230,10 +259,11 @@ async def test_a_stuck_execution_stops_this_engine_and_the_next():
             replay(quote(100), quote(60_000)), ledger, cycles=None, executor=Lost()
         )
         assert report.state == "stuck"
-        gateway = replay(quote(100))
+        gateway = Lasting(Tape.of(planted_triangle(), [quote(100)]), balances={"USDT": "1000"})
         async with gateway, Engine(gateway, risk=LIMITS, ledger=ledger) as engine:
             again = await engine.run()
             assert again.executions == ()
+            assert engine.recovery.stuck.keys() == {"triabcdn1l2a0"}
             with pytest.raises(UsageError, match="stuck"):
                 await engine.resume("me")
 
@@ -300,7 +330,7 @@ async def test_refusals_of_risk_size_and_start_are_counted_by_code():
 
     for parts, code in [
         ({"risk": Never()}, "mine.no"),
-        ({"risk": Tiny()}, "cycle.below_minimum"),
+        ({"risk": Tiny()}, "size.bound"),
         ({"start": ("XRP",)}, None),
         ({"finder": BoundedCycleFinder(), "start": ("BTC",)}, "engine.no_start"),
     ]:
@@ -308,7 +338,7 @@ async def test_refusals_of_risk_size_and_start_are_counted_by_code():
         assert set(report.refused) == ({code} if code else set())
     assert {event.refused.code for event in told if isinstance(event, Declined)} == {
         "mine.no",
-        "cycle.below_minimum",
+        "size.bound",
         "engine.no_start",
     }
 
@@ -444,8 +474,8 @@ class CutOff(BaseException):
     """The process ends here."""
 
 
-async def test_an_execution_that_was_cut_off_blocks_the_next_engine():
-    """E1: an execution whose process died between two legs is not forgotten: the next run trades nothing and says stuck."""
+async def test_an_execution_that_was_cut_off_is_brought_to_its_end():
+    """E1: an execution whose process died between two legs is recovered at the next start, before anything is traded."""
     async with SqlLedger("sqlite://") as ledger:
         first = replay(quote(100))
         submit, sent = first.submit, []
@@ -460,9 +490,14 @@ async def test_an_execution_that_was_cut_off_blocks_the_next_engine():
         with pytest.raises(CutOff):
             await run(first, ledger)
         assert ledger.portfolio().open == (1,)
-        report, _, _ = await run(replay(quote(100)), ledger)
-        assert (report.state, report.executions, report.unfinished) == ("stuck", (), (1,))
-        assert "nothing trades before" in str(report)
+        gateway = replay(quote(100))
+        async with gateway, Engine(gateway, risk=LIMITS, ledger=ledger, epoch="next") as engine:
+            [ended] = engine.recovery.ended
+            assert (ended.number, ended.outcome) == (1, Outcome.UNWOUND)
+            assert engine.recovery.proven == {"triabcdn1l2a0": OrderOutcome.NEVER}
+            assert (ledger.portfolio().open, ledger.portfolio().stuck) == ((), ())
+            held = {a: b.total for a, b in (await gateway.balances()).items()}
+            assert {a: b for a, b in ledger.portfolio().balances.items() if b} == held
 
 
 async def test_another_engines_halt_on_the_ledger_is_ours():
@@ -566,4 +601,5 @@ async def test_fees_are_asked_before_the_books_are_read():
     gateway.fees, gateway.order_book = fees, book
     await run(gateway)
     asked = told[told.index("fees") :]
-    assert asked == ["fees", "book", "book", "book"]
+    assert asked[:4] == ["fees", "book", "book", "book"]
+    assert set(asked[4:]) == {"book"}  # read again before each further leg

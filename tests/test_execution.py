@@ -72,6 +72,7 @@ class Scripted:
         self.submissions = list(submissions)
         self.look_ups = list(look_ups)
         self.sent, self.canceled = [], []
+        self.order_expiry_ns = None
 
     async def submit(self, order, /):
         self.sent.append(order)
@@ -88,17 +89,28 @@ class Scripted:
 
     async def cancel(self, cid, symbol, /):
         self.canceled.append(cid)
-        return await self.look_up(cid, symbol)
+        return NotFound(cid, symbol)  # proves nothing
+
+    async def order_book(self, symbol, /):
+        raise GatewayUnavailable("no book", code="x")
 
 
-async def run(gateway, *, gate=lambda _order: None):
+async def run(gateway, *, gate=lambda _order, _purpose: None):
     """Execute the planted plan over `gateway`; the execution, the ledger's events, and those emitted."""
     plan, emitted = the_plan(), []
     async with SqlLedger("sqlite://") as ledger:
         await ledger.append(BalancesSet(0, {"USDT": Decimal(1000)}, "opening"))
         view = RateTable((), planted_triangle().fees()).view()
         context = ExecutionContext(
-            gateway, view, ledger, ManualClock(), gate, emitted.append, "abcd", 1
+            gateway,
+            gateway.order_book,
+            view,
+            ledger,
+            ManualClock(),
+            gate,
+            emitted.append,
+            "abcd",
+            1,
         )
         try:
             execution = await SequentialExecutor().execute(plan, context)
@@ -135,6 +147,7 @@ class Wrong(SequentialExecutor):
     """Breaks one promise, told by its name."""
 
     def __init__(self, how):
+        super().__init__()
         self.how = how
 
     async def execute(self, plan, context, /):
@@ -150,7 +163,7 @@ class Wrong(SequentialExecutor):
                 order = Order("x", leg.market.symbol, leg.side, leg.amount, leg.limit_price)
                 await context.gateway.submit(order)
             case "gate":
-                context = attrs.evolve(context, gate=lambda _order: None)
+                context = attrs.evolve(context, gate=lambda _order, _purpose: None)
             case "twice":
                 submit = context.gateway.submit
 
@@ -270,7 +283,7 @@ async def test_open_order_is_canceled_and_then_proven():
     still_open = looked_up(OrderStatus.OPEN, 0)
     gateway = Scripted(
         [filled(OrderStatus.OPEN, 0), filled(), filled()],
-        [still_open] * 5 + [looked_up(OrderStatus.CANCELED, "0.5")],
+        [still_open] * 4 + [looked_up(OrderStatus.CANCELED, "0.5")],
     )
     execution, _, _ = await run(gateway)
     assert len(gateway.canceled) == 1
@@ -292,7 +305,8 @@ async def test_gate_that_closes_between_legs_stops_the_next_order():
     """E9: a refusal of the gate means that the order is not sent; what is held is a residue with the reason."""
     gateway = Scripted([filled(), filled(), filled()])
     execution, _, _ = await run(
-        gateway, gate=lambda _order: Refused("engine.halted", "no") if gateway.sent else None
+        gateway,
+        gate=lambda _order, _purpose: Refused("engine.halted", "no") if gateway.sent else None,
     )
     assert len(gateway.sent) == 1
     assert (execution.outcome, execution.reason.code) == (Outcome.SHORT, "engine.halted")

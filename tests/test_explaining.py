@@ -13,8 +13,10 @@ from triarb import (
     Approved,
     BoundedCycleFinder,
     Cycle,
+    DepthSizer,
     Explanation,
     FeeSchedule,
+    FirstRefusal,
     FixedSizer,
     Opportunity,
     OrderBook,
@@ -322,7 +324,8 @@ def test_prices_are_those_of_the_books_or_of_the_nomination():
 )  # fmt: skip
 def test_the_binding_constraint_is_named(kind, bound, asking):
     """What a market shows, what is held, what risk lets it spend, what was asked."""
-    explanation = explain(confirmed(*triangle()), **asking)
+    cycle, books = triangle()
+    explanation = explain(confirmed(cycle, {s: b.top() for s, b in books.items()}), **asking)
     assert explanation.binding is not None
     assert (explanation.binding.kind, str(explanation.binding.bound)) == (kind, bound)
     assert explanation.amount is not None
@@ -340,18 +343,49 @@ def test_a_maximum_and_a_minimum_are_named_with_what_they_come_to():
     assert "at least the minimum of ETH/BTC, 4 ETH: ~20.02002002002 USDT" in explanation.notes()
 
 
-def test_the_best_size_may_be_below_what_binds_it():
-    """At a fee of 80 bps 120 USDT earn most, though the tops show enough for 150: each larger step leaves more over."""
+def test_the_best_size_is_the_sizers_and_bound_by_what_it_says():
+    """Beyond 30 ETH all of them would be paid for at 0.051; at a fee of 80 bps even the next unit alone would lose."""
+    opportunity = confirmed(*triangle())
+    explanation = explain(opportunity)
+    plan = DepthSizer().size(Approved(opportunity), Portfolio({"USDT": D(10**6)}))
+    assert isinstance(plan, Plan)
+    assert [size.planned.amount for size in explanation.sizes] == [leg.amount for leg in plan.legs]
+    assert (explanation.binding.kind, explanation.binding.symbol) == ("limit", "ETH/BTC")
+    assert (explanation.gap, plan.gap) == (0, 0)
+    assert explain(plan, opportunity=opportunity).binding == explanation.binding
+    assert explain(plan).binding == explanation.binding
+    said = "bound by the limit of ETH/BTC: a worse limit price there leaves over more than the next units earn"
+    assert said in explanation.notes()
+    assert "no other size within the same bounds earns more" in explanation.notes()
+    told = explanation.to_dict()
+    assert told["gap"] == "0"
+    assert told["binding"] == {
+        "kind": "limit",
+        "symbol": "ETH/BTC",
+        "bound": None,
+        "asset": None,
+        "at_start": None,
+    }
     cycle, books = triangle(fee_bps="80")
     explanation = explain(confirmed(cycle, books))
     assert explanation.amount == 120
-    assert explanation.binding is not None
-    assert (explanation.binding.kind, explanation.binding.symbol) == ("depth", "ETH/BTC")
-    assert "bound by the depth of ETH/BTC, 30 ETH: ~151.209677419355 USDT" in explanation.notes()
+    assert explanation.binding.kind == "edge"
+    assert "bound by the edge: the next units would earn less than they must" in str(explanation)
     for more in (130, 140, 150):
         other = explain(cycle, books={s: b.top() for s, b in books.items()}, amount=D(more))
         assert other.amount == more
         assert other.result < explanation.result
+
+
+def test_a_search_that_was_cut_short_tells_what_it_may_have_missed():
+    """The gap of a plan is told with it, and its binding constraint where that is known here."""
+    opportunity = confirmed(*triangle())
+    plan = DepthSizer().size(Approved(opportunity), Portfolio({"USDT": D(50)}))
+    assert isinstance(plan, Plan)
+    explanation = explain(attrs.evolve(plan, gap=D("0.25")), portfolio=Portfolio({"USDT": D(50)}))
+    assert "another size could earn at most 0.25 USDT more" in explanation.notes()
+    assert str(explanation.binding.bound) == "50 USDT"
+    assert (plan.binding, explain(plan).binding.bound) == ("balance", None)
 
 
 def test_a_plan_that_its_sizer_kept_small_is_bound_by_nothing():
@@ -385,7 +419,7 @@ class Angry:
 
 def test_every_policy_says_its_word():
     """Also those behind the first refusal, inside others, and one that raises; each with its bounds."""
-    risk = AllOf(
+    risk = FirstRefusal(
         MinEdge(500),
         AllOf(MaxNotional("50 USDT"), Angry()),
         RiskLimits(min_edge_bps=5, max_notional="60 USDT", max_daily_loss="20 USDT", allow=["BTC"]),
@@ -393,15 +427,15 @@ def test_every_policy_says_its_word():
     explanation = explain(confirmed(*triangle()), risk=risk)
     assert [word.policy for word in explanation.words] == [
         "MinEdge", "MaxNotional", "Angry", "MaxLegs", "MinEdge", "MaxEdge", "MaxAge", "MaxSkew", "Denied",
-        "MaxNotional", "MaxDailyLoss", "Allowed",
+        "Allowed", "MaxFeeDrift", "MaxNotional", "MaxDailyLoss",
     ]  # fmt: skip
     codes = [word.refused.code if word.refused else None for word in explanation.words]
     assert codes == [
-        "risk.min_edge", None, "policy.violation", *[None] * 8, "risk.not_allowed",
+        "risk.min_edge", None, "policy.violation", *[None] * 6, "risk.not_allowed", *[None] * 3,
     ]  # fmt: skip
     assert explanation.refused.code == "risk.min_edge"
     assert explanation.words[1].max_amount == 50
-    assert explanation.words[-2].max_loss == 20
+    assert explanation.words[-1].max_loss == 20
     text = str(explanation)
     assert "MinEdge refuses, risk.min_edge: an edge of 368.8312 bps is below 500 bps" in text
     assert "MaxNotional approves, at most 50 spent" in text

@@ -25,7 +25,9 @@ from triarb.exceptions import LedgerError, UsageError
 from triarb.ledger import Ledger, SqlLedger, accounts, default_path, schema
 from triarb.ledger.accounts import RECENT, Accounts
 from triarb.ledger.codec import KINDS, decode, encode
+from triarb.ledger.storage import BEGINNING, Entry
 from triarb.ledger.tables import alembic_version, metadata
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
@@ -44,10 +46,12 @@ from triarb.model import (
     LegResult,
     Market,
     Order,
+    OrderOutcome,
     Outcome,
     Plan,
     PlannedLeg,
     Portfolio,
+    Proven,
     Provenance,
     Refused,
     Resumed,
@@ -60,6 +64,7 @@ from triarb.money import arithmetic
 from triarb.testing.ledger import check_ledger
 
 DAY_NS = 86_400_000_000_000
+HEAD = schema.revisions()[-1]
 MEMORY = "sqlite://"
 
 # -- events of every kind -------------------------------------------------------------------------------------------
@@ -155,6 +160,9 @@ BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
     Answered: st.builds(
         Answered, TIMES, NUMBER, TEXTS, st.sampled_from(SubmissionStatus), TEXTS
     ),
+    Proven: st.builds(
+        Proven, TIMES, NUMBER, TEXTS, st.sampled_from(OrderOutcome), TEXTS, st.booleans()
+    ),
     Filled: st.builds(Filled, TIMES, NUMBER, FILLS),
     ExecutionEnded: st.builds(ExecutionEnded, TIMES, EXECUTIONS),
     Halted: st.builds(Halted, TIMES, TEXTS),
@@ -166,9 +174,11 @@ EVENTS = st.one_of(*BY_KIND.values())
 
 @st.composite
 def journals(draw: st.DrawFn, max_size: int = 12) -> list[LedgerEvent]:
-    """Events in an order that can happen: numbers count up, and only what runs or is stuck ends."""
+    """Events in an order that can happen: numbers count up, only what runs ends, and each id is intended and proven once."""
     events: list[LedgerEvent] = []
     started, running = 0, []
+    intended: set[str] = set()
+    open_: list[tuple[int, str]] = []
     for _ in range(draw(st.integers(0, max_size))):
         event = draw(EVENTS)
         if isinstance(event, ExecutionStarted):
@@ -182,6 +192,18 @@ def journals(draw: st.DrawFn, max_size: int = 12) -> list[LedgerEvent]:
             event = attrs.evolve(event, execution=attrs.evolve(event.execution, number=number))
             if event.execution.outcome is not Outcome.STUCK:
                 running.remove(number)
+                open_ = [order for order in open_ if order[0] != number]
+        elif isinstance(event, Intended):
+            if event.order.client_id in intended:
+                continue
+            intended.add(event.order.client_id)
+            if event.number in running:
+                open_.append((event.number, event.order.client_id))
+        elif isinstance(event, Proven):
+            if not open_:
+                continue
+            number, client_id = open_.pop(draw(st.integers(0, len(open_) - 1)))
+            event = attrs.evolve(event, number=number, client_id=client_id)
         events.append(event)
     return events
 
@@ -556,6 +578,9 @@ class Careless(Ledger):
         if not skipped:
             self.books.apply(event)
 
+    def unfinished(self):
+        return tuple(self.books.state.unfinished.values())
+
     def portfolio(self):
         portfolio = self.books.state.portfolio
         return attrs.evolve(portfolio, **self.faults.get("shows", {}))
@@ -587,11 +612,13 @@ async def test_the_check_finds_careless_ledgers(faults):
 
 async def test_the_check_finds_wrong_health(monkeypatch):
     """A ledger that tells latency or losses wrongly is found too."""
-    monkeypatch.setattr(accounts, "_health", lambda recent: Health(len(recent)))
+    monkeypatch.setattr(accounts, "_health", lambda recent, _: Health(len(recent)))
     with pytest.raises(AssertionError, match="health"):
         await check_ledger(Careless)
     monkeypatch.setattr(
-        accounts, "_health", lambda recent: Health(len(recent), len(recent), 5.0, 1.0)
+        accounts,
+        "_health",
+        lambda recent, _: Health(len(recent), len(recent), 5.0, 1.0, check_fees(recent)),
     )
     with pytest.raises(AssertionError, match="is no loss"):
         await check_ledger(Careless)
@@ -741,7 +768,8 @@ async def test_long_journals_are_read_whole(path):
     await write(path)
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         rows = [(n, e.at_ns, "Resumed", encode(e)) for n, e in enumerate(events, 1)]
-        connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, '')", rows)
+    chain(path)
     async with SqlLedger(path) as ledger:
         assert list(ledger.events()) == events
         await ledger.append(Halted(0, "after them all"))
@@ -959,11 +987,51 @@ async def test_a_truncated_ledger_is_damaged(path, part):
     ],
 )
 async def test_a_journal_that_contradicts_itself_is_damaged(path, statement, what):
-    """A gap, a changed amount, an unreadable event and an impossible one are all found when it is opened."""
+    """A gap, a changed amount, an unreadable event and an impossible one are found, even where the chain holds (E5)."""
     await write(path, deposit("5"), Halted(0, ""), Halted(0, ""), ExecutionStarted(0, 1, plan()))
     sql(path, statement)
+    chain(path)
     assert what in await fails_to_open(path, "ledger.corrupt")
     assert what in await fails_to_open(path, "ledger.corrupt", read_only=True)
+
+
+def chain(path):
+    """Make the digests fit whatever the journal says now."""
+    digests = [BEGINNING]
+    for row in sql(path, "SELECT seq, at_ns, kind, payload FROM journal ORDER BY seq"):
+        digests.append(Entry.after(digests[-1], *row).digest)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        rows = [(digest, seq) for seq, digest in enumerate(digests)]
+        connection.executemany("UPDATE journal SET digest = ? WHERE seq = ?", rows)
+
+
+@pytest.mark.parametrize(
+    ("statement", "event"),
+    [
+        ("UPDATE journal SET payload = replace(payload, 'by hand', 'by mind') WHERE seq = 2", 2),
+        ("UPDATE journal SET at_ns = at_ns + 1 WHERE seq = 1", 1),
+        ("UPDATE journal SET kind = 'Resumed' WHERE seq = 2", 2),
+        ("UPDATE journal SET digest = replace(digest, 'a', 'b') WHERE seq = 3", 3),
+    ],
+)
+async def test_an_event_that_was_changed_after_it_was_written_is_found(path, statement, event):
+    """Each digest is over the event and all before it, so that no change goes unseen (E5)."""
+    await write(path, deposit("5"), Halted(0, "by hand"), deposit("7"))
+    sql(path, statement)
+    what = f"event {event} is not as it was written"
+    assert what in await fails_to_open(path, "ledger.corrupt")
+    assert what in await fails_to_open(path, "ledger.corrupt", read_only=True)
+
+
+async def test_a_ledger_from_before_the_chain_is_chained(path):
+    """Upgrading chains the events that are there, so that a later change of them is found."""
+    held = await write(path, deposit("5"), Halted(0, "by hand"))
+    digests = sql(path, "SELECT digest FROM journal")
+    sql(path, "ALTER TABLE journal DROP COLUMN digest")
+    sql(path, "UPDATE alembic_version SET version_num = '0001'")
+    assert await write(path) == held
+    assert sql(path, "SELECT digest FROM journal") == digests
+    assert backups(path) == ["ledger.sqlite.0001-1.backup"]
 
 
 # -- schemas --------------------------------------------------------------------------------------------------------
@@ -981,8 +1049,8 @@ def migrations(tmp_path, monkeypatch):
 
     def add(upgrade):
         monkeypatch.setattr(schema, "MIGRATIONS", folder)
-        (folder / "versions" / "0002_more.py").write_text(
-            "from alembic import op\nrevision, down_revision = '0002', '0001'\n"
+        (folder / "versions" / "9000_more.py").write_text(
+            f"from alembic import op\nrevision, down_revision = '9000', '{HEAD}'\n"
             f"def upgrade():\n    {upgrade}\n"
         )
 
@@ -1019,14 +1087,14 @@ async def test_an_older_ledger_is_backed_up_and_upgraded(path, migrations):
     """What it held stays, and the copy beside it is what it was; the next upgrade makes a copy of its own."""
     held = await write(path, deposit("5"), Halted(0, "by hand"))
     old_schema = schema_of(path)
-    path.with_name("ledger.sqlite.0001-1.backup").write_text("an earlier one")
+    path.with_name(f"ledger.sqlite.{HEAD}-1.backup").write_text("an earlier one")
     migrations("op.execute('CREATE TABLE notes (text TEXT)')")
-    assert "0001" in await fails_to_open(path, "ledger.older", read_only=True)
+    assert HEAD in await fails_to_open(path, "ledger.older", read_only=True)
     assert await write(path) == held
-    assert sql(path, "SELECT * FROM alembic_version") == [("0002",)]
+    assert sql(path, "SELECT * FROM alembic_version") == [("9000",)]
     assert schema_of(path) != old_schema
-    assert backups(path) == ["ledger.sqlite.0001-1.backup", "ledger.sqlite.0001-2.backup"]
-    copy = path.with_name("ledger.sqlite.0001-2.backup")
+    assert backups(path) == [f"ledger.sqlite.{HEAD}-{n}.backup" for n in (1, 2)]
+    copy = path.with_name(f"ledger.sqlite.{HEAD}-2.backup")
     assert schema_of(copy) == old_schema
     assert sql(copy, "SELECT count(*) FROM journal") == [(2,)]
     assert await write(path, deposit()) != held
@@ -1040,7 +1108,7 @@ async def test_an_upgrade_that_fails_changes_nothing(path, migrations):
     migrations("op.execute('CREATE TABLE notes (text TEXT)'); op.execute('nonsense')")
     assert "nonsense" in await fails_to_open(path, "ledger.database")
     assert schema_of(path) == before
-    assert sql(path, "SELECT * FROM alembic_version") == [("0001",)]
+    assert sql(path, "SELECT * FROM alembic_version") == [(HEAD,)]
     migrations("op.execute('CREATE TABLE notes (text TEXT)')")
     assert (await write(path)).balances == {"USDT": Decimal(1)}
 
@@ -1104,7 +1172,7 @@ async def test_a_journal_that_somebody_else_continued_takes_nothing_more(path):
     """Whoever writes past the lock is noticed at the next append, and from then on nothing is taken."""
     async with SqlLedger(path) as ledger:
         await ledger.append(deposit())
-        sql(path, f"INSERT INTO journal VALUES (2, 0, 'Resumed', '{encode(Resumed(0, 'x'))}')")
+        sql(path, f"INSERT INTO journal VALUES (2, 0, 'Resumed', '{encode(Resumed(0, 'x'))}', '')")
         for _ in range(2):
             with pytest.raises(LedgerError, match="somebody else") as caught:
                 await ledger.append(deposit())

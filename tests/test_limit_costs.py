@@ -30,11 +30,12 @@ from triarb.model import (
     Portfolio,
     Provenance,
     RateView,
+    Refused,
     Side,
     TimeInForce,
 )
 from triarb.money import arithmetic, to_decimal
-from triarb.pricing import left_over, make_plan, times_in_force
+from triarb.pricing import left_over, make_plan, profit_at, times_in_force, with_resends
 from triarb.pricing.legs import least_amount, planned, unit_given, unit_received
 from triarb.simulation import MatchingEngine
 from triarb.testing.opportunities import opportunities
@@ -127,6 +128,60 @@ def test_a_fill_or_kill_leg_never_fills_in_part(
         assert end.outcome is (Outcome.SHORT if len(results) > 1 else Outcome.NOTHING)
 
 
+def brought_with(
+    plan: Plan, opportunity: Opportunity, twice: int
+) -> tuple[Decimal, Decimal, Decimal]:
+    """What a simulated exchange holds of the start asset if leg `twice` is sent again for what it left; and what that traded."""
+    exchange = MatchingEngine(
+        [leg.market for leg in plan.legs],
+        FeeSchedule({leg.market.symbol: leg.fee for leg in plan.legs}),
+        balances={plan.start: plan.at_stake},
+    )
+    for book in opportunity.books.values():
+        exchange.set_book(book)
+    results: list[LegResult] = []
+    wanted = traded = Decimal(0)
+    while not isinstance(step := next_step(plan, results), Finish):
+        leg, fills = plan.legs[step.leg], ()
+        amounts = [step.amount, leg.resend] if step.leg == twice else [step.amount]
+        for attempt, amount in enumerate(amounts):
+            in_force = leg.time_in_force if attempt == 0 else TimeInForce.IOC
+            order = Order(
+                f"{step.leg}.{attempt}",
+                leg.market.symbol,
+                leg.side,
+                amount,
+                leg.limit_price,
+                in_force,
+            )
+            state = exchange.submit(order, 0)
+            assert isinstance(state, OrderState), state
+            if attempt:
+                wanted, traded = amount, state.filled
+            fills = (*fills, *state.fills)
+        results.append(LegResult(attrs.evolve(order, amount=step.amount), fills, 0, 0))
+    balance = exchange.balances.get(plan.start)
+    return (balance.total if balance else Decimal(0)), wanted, traded
+
+
+@settings(max_examples=150, deadline=None)
+@given(WITHOUT_REBATES, st.integers(5, 30))
+def test_a_second_order_wins_what_the_plan_says(opportunity: Opportunity, tenths: int) -> None:
+    """On unchanged books it is taken, fills whole, and brings just that much more; without it nothing changes."""
+    best = deep_plan(opportunity)
+    larger = profit_at(opportunity, to_decimal(Fraction(best.legs[0].worst_given) * tenths / 10, 8))
+    plan = best if isinstance(larger, Refused) else make_plan(opportunity, larger.legs)
+    once, _, _ = brought_with(plan, opportunity, -1)
+    assert (plan.legs[0].resend, plan.legs[0].resend_gain) == (0, 0)
+    event("a second order" if any(leg.resend for leg in plan.legs) else "none")
+    for number, leg in enumerate(plan.legs):
+        assert (leg.resend > 0) == (leg.resend_gain > 0)
+        if leg.resend:
+            then, wanted, traded = brought_with(plan, opportunity, number)
+            assert wanted == traded == leg.resend
+            assert then - once == leg.resend_gain
+
+
 def goes_on(legs: Sequence[PlannedLeg], filled: Fraction) -> bool:
     """Whether a fill of `filled` of the first of `legs` at its limit is enough for the minimums of all the others."""
     first = legs[0]
@@ -197,6 +252,33 @@ def test_what_stays_by_hand() -> None:
     assert (first.asset, first.rounding, first.limit) == ("BTC", Decimal("0.03"), Decimal("0.09"))
     assert (first.expected, first.worst) == (Decimal("0.12"), Decimal("0.03"))
     assert (second.asset, second.expected, second.worst) == ("ETH", 0, 0)
+
+
+def resent(*, sold: str = "50", least: str = "0.01", shown: str = "50") -> tuple[Decimal, Decimal]:
+    """What `three_legs` re-send in leg 2 where ETH/BTC shows so much at 0.099 and takes so little, and what that wins."""
+    legs = three_legs(least=least)
+    cycle = Cycle(tuple(Leg(leg.market, leg.side, leg.limit_price, FREE) for leg in legs))
+    books = {}
+    rows = [["100:9"], ["0.09:10", f"0.099:{shown}"], [f"12:{sold}"]]
+    for leg, levels in zip(legs, rows, strict=True):
+        side = tuple(Level(*map(Decimal, level.split(":"))) for level in levels)
+        books[leg.market.symbol] = OrderBook(leg.market.symbol, side, side)
+    plan = make_plan(Opportunity(cycle, cycle, books, RateView({}, {}, {}, {}), 0), legs)
+    assert [leg.resend for leg in (plan.legs[0], plan.legs[2])] == [0, 0]
+    return plan.legs[1].resend, plan.legs[1].resend_gain
+
+
+def test_a_second_order_by_hand() -> None:
+    """Of 3 BTC 0.12 are left: 1 ETH more at 0.099, sold at 12, if the books show it and the market takes so few."""
+    assert resent() == (1, 12)
+    assert resent(sold="30") == (0, 0)  # nobody would buy it
+    assert resent(shown="20") == (0, 0)  # all of them are taken already
+    assert resent(least="2") == (0, 0)  # and 1 is below the minimum
+
+
+def test_without_books_there_is_no_second_order() -> None:
+    """What they show is not known."""
+    assert [leg.resend for leg in with_resends(three_legs(), {})] == [0, 0, 0]
 
 
 def test_what_the_worst_case_cannot_go_on_with_stays_whole() -> None:

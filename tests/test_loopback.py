@@ -30,6 +30,15 @@ from triarb.model import (
 )
 from triarb.money import plain
 from triarb.testing import strategies as nouns
+from triarb.testing.faults import (
+    Answer,
+    DropAfter,
+    DropBefore,
+    Fault,
+    FaultRule,
+    Hang,
+    Truncate,
+)
 from triarb.testing.loopback import LoopbackExchange, LoopbackSession, loopback
 from triarb.testing.loopback.api import SpotApi
 from triarb.testing.loopback.messages import ApiError, refusal, symbol_info
@@ -460,18 +469,20 @@ async def test_requests_are_logged_without_signatures(
 
 
 @pytest.mark.parametrize(
-    ("kind", "raised", "taken"),
+    ("fault", "raised", "taken"),
     [
-        ("drop_before", ccxt.ExchangeNotAvailable, False),
-        ("drop_after", ccxt.ExchangeNotAvailable, True),
-        ("hang", ccxt.RequestTimeout, True),
+        (DropBefore(), ccxt.ExchangeNotAvailable, False),
+        (DropAfter(), ccxt.ExchangeNotAvailable, True),
+        (Hang(), ccxt.RequestTimeout, True),
+        (Hang(acts=False), ccxt.RequestTimeout, False),
+        (Truncate(), ccxt.ExchangeError, True),
     ],
 )
 async def test_faults_on_the_way(
-    exchange: LoopbackExchange, binance: Any, kind: str, raised: type[Exception], *, taken: bool
+    exchange: LoopbackExchange, binance: Any, fault: Fault, raised: type[Exception], *, taken: bool
 ) -> None:
     """The client raises the same whether the order was taken or not; the engine knows, and the next request goes well."""
-    exchange.fault_next("POST", "/api/v3/order", kind)
+    exchange.inject(FaultRule("submit", fault))
     binance.timeout = 200
     with pytest.raises(raised):
         await raw_order(binance)
@@ -481,9 +492,11 @@ async def test_faults_on_the_way(
 
 
 async def test_false_answers(exchange: LoopbackExchange, binance: Any) -> None:
-    """Garbage replaces the answer of an order that acted; "instead" that of one that did not."""
-    exchange.fault_next("POST", "/api/v3/order", "garbage", body="[]")
-    exchange.fault_next("POST", "/api/v3/order", "instead", status=502, times=2)
+    """Another answer replaces that of an order that acted, or that of one that did not."""
+    exchange.inject(
+        FaultRule("submit", Answer(body="[]", acts=True)),
+        FaultRule("submit", Answer(502, body="<html>"), nth=2, times=2),
+    )
     await raw_order(binance, newClientOrderId="one")
     assert exchange.engine.fills("one")
     for _ in range(2):
@@ -513,7 +526,7 @@ async def test_a_session_goes_nowhere_else(exchange: LoopbackExchange) -> None:
 async def test_no_proxy_and_no_redirect() -> None:
     """Neither a proxy in a client's settings nor a redirect leads out of the machine."""
     async with LoopbackExchange(MARKETS, fees=FEES) as exchange:
-        exchange.fault_next("GET", "/api/v3/ping", "instead", status=302, body="elsewhere")
+        exchange.inject(FaultRule("other", Answer(302, body="elsewhere")))
         session = exchange.session_factory()
         url = "https://api.binance.com/api/v3/ping"
         async with session.get(url, proxy="http://proxy.example", allow_redirects=True) as answer:

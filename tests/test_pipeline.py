@@ -187,6 +187,13 @@ def leg(plan: Plan, number: int, **changes: object) -> Plan:
     return make_plan(TRIANGLE, legs, plan.gap_bps)
 
 
+def resending(plan: Plan, number: int, **changes: Decimal) -> Plan:
+    """`plan` with another second order of one leg."""
+    legs = list(plan.legs)
+    legs[number - 1] = attrs.evolve(legs[number - 1], **changes)
+    return attrs.evolve(plan, legs=tuple(legs))
+
+
 def amount(plan: Plan, number: int, amount: str) -> Plan:
     return leg(plan, number, amount=Decimal(amount))
 
@@ -277,6 +284,14 @@ BROKEN_SIZERS = {
     "no loss": (
         lambda plan: attrs.evolve(plan, stranded_losses=()),
         "its stranded losses are not those of its legs",
+    ),
+    "a second order for nothing": (
+        lambda plan: resending(plan, 2, resend=Decimal(1)),
+        "leg 2 re-sends what its left-over does not pay for or win",
+    ),
+    "a second order that wins too much": (
+        lambda plan: resending(plan, 3, resend_gain=Decimal(1)),
+        "leg 3 re-sends what its left-over does not pay for or win",
     ),
     "a gap that helps": (lambda plan: with_gap(plan, "-500"), "its stranded losses are not"),
     "a gap beyond all": (lambda plan: with_gap(plan, "30000"), "its stranded losses are not"),

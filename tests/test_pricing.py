@@ -26,15 +26,27 @@ from triarb.model import (
     Side,
 )
 from triarb.money import to_decimal
-from triarb.pricing import Priced, confirm, most_profitable, profit_at
+from triarb.pricing import (
+    Bounds,
+    Priced,
+    Sized,
+    confirm,
+    most_profitable,
+    most_profitable_depth,
+    profit_at,
+)
 from triarb.pricing.legs import allowed, least_amount, most_amount, planned
-from triarb.pricing.size import best_size
 from triarb.testing.opportunities import CONFIRMED_NS, cycles_with_books, opportunities, view_of
 
 Books = dict[str, OrderBook]
 
 NO_RATES = RateView({}, {}, {}, {})
 TEN_BPS = Fee(Decimal("0.001"), Provenance.OVERRIDE)
+
+
+def best_size(cycle: Cycle, books: Books, max_amount: Decimal | None = None) -> Sized | Refused:
+    """The size of most profit at the tops of `books`."""
+    return most_profitable(Opportunity(cycle, cycle, books, NO_RATES, 0), max_amount)
 
 
 def exact_unit(leg: Leg, price: Decimal) -> tuple[Fraction, Fraction]:
@@ -72,7 +84,10 @@ def nominated_at(cycle: Cycle, factor: str) -> Cycle:
         )
 
 
-@settings(max_examples=200)
+ANY_EDGE = Bounds(min_edge_bps=Decimal(-10_000))
+
+
+@settings(max_examples=200, deadline=None)
 @given(cycles_with_books(), st.sampled_from(["0.5", "1", "1.02"]))
 def test_confirmed_is_what_some_size_earns(
     cycle_and_books: tuple[Cycle, Books], factor: str
@@ -82,15 +97,15 @@ def test_confirmed_is_what_some_size_earns(
     nominated = nominated_at(cycle, factor)
     view = view_of(cycle, books)
     answer = confirm(nominated, books, schedule_of(cycle), view, CONFIRMED_NS)
-    size = best_size(cycle, books)  # which test_size_optimum compares with all sizes
+    whole = Opportunity(cycle, nominated, books, view, CONFIRMED_NS)
+    size = most_profitable_depth(whole, ANY_EDGE)  # which test_depth compares with all sizes
     event(answer.code if isinstance(answer, Refused) else "confirmed")
     if isinstance(answer, Refused):
-        assert exact_rate(cycle, books) <= 1 or isinstance(size, Refused)
+        assert isinstance(size, Refused)
         assert answer.code == ("cycle.unprofitable" if exact_rate(cycle, books) <= 1 else size.code)
         return
-    assert answer == Opportunity(cycle, nominated, books, view, CONFIRMED_NS)
+    assert answer == whole
     assert answer.cycle.net_ratio == exact_rate(cycle, books) > 1
-    assert most_profitable(answer) == size
     assert isinstance(size, Priced)
     assert size.profit > 0
 
@@ -112,8 +127,9 @@ def test_a_higher_fee_is_a_lower_edge(
     if isinstance(after, Opportunity):
         assert isinstance(before, Opportunity)
         assert after.cycle.edge_bps < before.cycle.edge_bps
-        sizes = most_profitable(before), most_profitable(after)
-        assert sizes[1].profit <= sizes[0].profit
+        sizes = (most_profitable_depth(one, ANY_EDGE) for one in (before, after))
+        more, less = (size.profit for size in sizes)
+        assert less <= more
 
 
 # A triangle by hand: 100 USDT buy 1 BTC, 1 BTC buys 10 ETH, 10 ETH sell for 101 USDT, before fees.
@@ -282,7 +298,11 @@ def test_refused_below_a_minimum_that_the_book_does_not_show() -> None:
     """cycle.below_minimum: symbol and minimum. 501 USDT at 100 are 5.01 BTC, in whole steps, and 5 are shown."""
     cycle, books, fees = example(btc={"min_notional": "500.5"})
     answer = confirm(cycle, books, fees, NO_RATES, CONFIRMED_NS)
-    assert refusal(answer, "cycle.below_minimum") == {"symbol": BTC, "least": Decimal("5.01")}
+    assert refusal(answer, "cycle.below_minimum") == {
+        "symbol": BTC,
+        "shown": 5,
+        "least": Decimal("5.01"),
+    }
 
 
 def test_refused_below_a_minimum_that_another_leg_does_not_pay_for() -> None:
@@ -290,11 +310,12 @@ def test_refused_below_a_minimum_that_another_leg_does_not_pay_for() -> None:
     cycle, books, fees = example(eth={"min_amount": "50.01"}, eth_bids=side_of(("10.1", "60")))
     answer = confirm(cycle, books, fees, NO_RATES, CONFIRMED_NS)
     named = {"cycle": "BTC>ETH>USDT", "start": "USDT"}
-    assert refusal(answer, "cycle.below_minimum") == named
+    within = {"binding": "depth of ETH/BTC"}
+    assert refusal(answer, "cycle.below_minimum") == {**named, **within}
     opportunity = confirmed(eth={"min_amount": "20"})
     answer = most_profitable(opportunity, Decimal("199.99"))
-    limit = {"max_amount": Decimal("199.99")}
-    assert refusal(answer, "cycle.below_minimum") == {**named, **limit}
+    limit = {"binding": "max_amount", "bound": Decimal("199.99")}
+    assert refusal(answer, "size.bound") == {**named, **limit}
     assert "199.99 USDT" in str(answer)
     assert isinstance(most_profitable(opportunity, Decimal(200)), Priced)
     answer = profit_at(opportunity, Decimal("199.99"))
@@ -333,7 +354,7 @@ def test_refused_without_a_profit_after_rounding() -> None:
     steps = {"btc": {"amount_step": "4.5"}, "eth": {"amount_step": "30"}}
     cycle, books, fees = example(**steps)
     answer = confirm(cycle, books, fees, NO_RATES, CONFIRMED_NS)
-    named = {"cycle": "BTC>ETH>USDT", "start": "USDT"}
+    named = {"cycle": "BTC>ETH>USDT", "start": "USDT", "gap": 0}
     assert refusal(answer, "cycle.no_profit_after_rounding") == named
     shown = {"btc_asks": ("100", "9"), "ethbtc_asks": ("0.1", "90"), "eth_bids": ("10.1", "90")}
     opportunity = confirmed(**steps, **{name: side_of(level) for name, level in shown.items()})
@@ -341,17 +362,7 @@ def test_refused_without_a_profit_after_rounding() -> None:
     assert isinstance(size, Priced)
     assert (size.amount, size.profit) == (900, 9)
     answer = most_profitable(opportunity, Decimal(899))
-    limit = {"max_amount": Decimal(899)}
-    assert refusal(answer, "cycle.no_profit_after_rounding") == {**named, **limit}
-
-
-def test_prices_that_are_not_those_of_the_books_are_not_traded() -> None:
-    """A size chosen at a stale price is refused by what the book shows, not planned at either price."""
-    cycle, books, _ = example(btc={"min_notional": "50"})
-    stale = attrs.evolve(cycle.legs[0], price=Decimal(50))
-    books[BTC] = OrderBook(BTC, (), side_of(("10", "5")))
-    answer = best_size(Cycle((stale, *cycle.legs[1:])), books, Decimal(50))
-    assert refusal(answer, "cycle.below_minimum")["price"] == 10
+    assert refusal(answer, "cycle.no_profit_after_rounding") == named
 
 
 BROKEN = {
@@ -479,9 +490,9 @@ def test_a_limit_order_is_paid_for_at_its_limit() -> None:
 
 @pytest.mark.parametrize("amount", ["0", "-1"])
 def test_nothing_comes_of_nothing(amount: str) -> None:
-    """An amount of zero, or below, is below every minimum."""
+    """An amount of zero, or below, is below every minimum, and no room for any size."""
     refusal(profit_at(confirmed(), Decimal(amount)), "cycle.below_minimum")
-    refusal(most_profitable(confirmed(), Decimal(amount)), "cycle.below_minimum")
+    refusal(most_profitable(confirmed(), Decimal(amount)), "size.bound")
 
 
 # One leg

@@ -18,7 +18,7 @@ from triarb.model import (
     RunEnded,
     Side,
 )
-from triarb.report import Report, fee_cost
+from triarb.report import Report
 from triarb.testing.execution import _plan
 from triarb.testing.market import planted_triangle
 
@@ -62,22 +62,40 @@ def test_fees_are_turned_at_the_prices_of_the_legs_after_them():
         + second.fees["ETH"] * Decimal("5.05")
         + last.fees["USDT"]
     )
-    assert abs(fee_cost(done) - expected) < Decimal("1e-15")
+    assert abs(done.fee_cost - expected) < Decimal("1e-15")
 
 
 def test_a_leg_that_did_not_fill_counts_with_its_limit():
     """The fee of a stranded asset is valued at what the plan wanted for it."""
     done = execution(1, Outcome.SHORT)
     expected = done.fees["BTC"] / Decimal("0.05") * Decimal("5.05")
-    assert abs(fee_cost(done) - expected) < Decimal("1e-15")
+    assert abs(done.fee_cost - expected) < Decimal("1e-15")
 
 
 def test_a_fee_outside_the_cycle_has_no_price_here():
     """A fee in a token that the cycle does not touch is listed in its own asset, and not guessed at."""
     done = attrs.evolve(execution(), fees={"BNB": Decimal(1)})
     report = Report.of([ExecutionEnded(1, done), run_ended()])
-    assert fee_cost(done) == 0
+    assert done.fee_cost == 0
     assert report.fees == {"BNB": Decimal(1)}
+
+
+def test_where_fees_are_known_from_is_told():
+    """Each leg carried out counts, and the line of what fees cost names the sources."""
+    report = Report.of([ExecutionEnded(1, execution()), run_ended()])
+    assert report.fees_from == {"file": 3}
+    assert dict(report.lines())["fees cost"].endswith("USDT, by file")
+    assert report.to_dict()["fees_from"] == {"file": 3}
+    assert set(report.to_dict()["fee_drift_bps"].values()) == {"0"}
+    assert "fees not as told" not in dict(report.lines())
+
+
+def test_fees_that_were_not_as_told_are_said():
+    """Each market of which more or less was charged than its plan said, with what it was charged in."""
+    report = Report.of([ExecutionEnded(1, execution(fee="0.0015")), run_ended()])
+    assert dict(report.lines())["fees not as told"] == (
+        "BTC/USDT +5.0000 bps in BTC, ETH/BTC +5.0000 bps in ETH, ETH/USDT +5.0000 bps in USDT"
+    )
 
 
 def test_gross_is_net_plus_what_fees_cost():

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 
 from triarb.exceptions import UsageError
 from triarb.market.books import parse_book
+from triarb.market.charges import charge
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Balance,
@@ -35,7 +36,7 @@ from triarb.model import (
     TimeInForce,
 )
 from triarb.simulation import MatchingEngine, check_order
-from triarb.simulation.accounts import Accounts, charge, reserve
+from triarb.simulation.accounts import Accounts, reserve
 
 D = Decimal
 BTC = Market("BTC/USDT", "BTC", "USDT")
@@ -505,12 +506,13 @@ class TestAccounts:
         """Fee and need agree with fractions to the last digit, however many digits there are."""
         due = fee(rate, charged_in)
         cost = Fraction(price) * Fraction(amount)
-        asset, size = charge(BTC, side, price, amount, due)
+        bare = Fill("t", "c", "BTC/USDT", "BTC", "USDT", side, price, amount, {})
+        asset, size = charge(bare, due)
         given_, received = (cost, amount) if side is BUY else (amount, cost)
         on_given = due.on_given(side)
         assert asset == (BTC.given(side) if on_given else BTC.received(side))
         assert Fraction(size) == Fraction(given_ if on_given else received) * Fraction(rate)
-        need = Fraction(reserve(BTC, side, price, amount, due))
+        need = Fraction(reserve(side, price, amount, due))
         assert need == Fraction(given_) * (1 + (max(Fraction(rate), 0) if on_given else 0))
 
 

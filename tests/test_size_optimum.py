@@ -17,18 +17,29 @@ from triarb.model import (
     Leg,
     Level,
     Market,
+    Opportunity,
     OrderBook,
     Provenance,
+    RateView,
     Refused,
     Side,
 )
-from triarb.pricing import Priced, size as size_module
-from triarb.pricing.size import best_size
+from triarb.pricing import Bounds, Priced, Sized, at_top, most_profitable_depth
+from triarb.pricing.depth import BUDGET
 from triarb.testing.opportunities import cycles_with_books
 
 SNAPSHOTS = Path(__file__).parents[2] / "shared/data/snapshots"
 
 Books = dict[str, OrderBook]
+NO_RATES = RateView({}, {}, {}, {})
+
+
+def best_size(
+    cycle: Cycle, books: Books, max_amount: Decimal | None = None, budget: int = BUDGET
+) -> Sized | Refused:
+    """The size of most profit at the tops of `books`."""
+    tops = at_top(Opportunity(cycle, cycle, books, NO_RATES, 0))
+    return most_profitable_depth(tops, Bounds(max_amount=max_amount), budget)
 
 
 def spent_and_brought(leg: Leg, amount: Fraction) -> tuple[Fraction, Fraction]:
@@ -130,7 +141,12 @@ def test_no_other_size_earns_more(
         assert most is None or most <= 0
         assert cycle.net_ratio <= 1
     else:
-        assert answer.code in ("cycle.below_minimum", "cycle.above_maximum", "cycle.no_depth")
+        assert answer.code in (
+            "cycle.below_minimum",
+            "cycle.above_maximum",
+            "cycle.no_depth",
+            "size.bound",
+        )
         assert most is None
 
 
@@ -249,51 +265,51 @@ MINIMUMS = {
         limited(triangle(("9", "90", "90"), ("0.01", "0.01", "1"))[0], 0, min_notional="50"),
         ("9", "90", "90"),
         Decimal(40),
+        ("size.bound", "max_amount"),
     ),
     "of a middle leg, above what the first book shows": (
         limited(triangle(("0.2", "90", "90"), ("0.01", "0.01", "1"))[0], 1, min_amount="5"),
         ("0.2", "90", "90"),
         None,
+        ("cycle.below_minimum", "depth of BTC/USDT"),
     ),
     "of the last leg, above what the middle book shows": (
         limited(triangle(("9", "5", "90"), ("0.5", "0.01", "0.01"))[0], 2, min_amount="7"),
         ("9", "5", "90"),
         None,
+        ("cycle.below_minimum", "depth of ETH/BTC"),
     ),
 }
 
 
-@pytest.mark.parametrize(("cycle", "sizes", "most"), MINIMUMS.values(), ids=MINIMUMS.keys())
+@pytest.mark.parametrize(
+    ("cycle", "sizes", "most", "expected"), MINIMUMS.values(), ids=MINIMUMS.keys()
+)
 def test_a_minimum_that_cannot_be_met(
-    cycle: Cycle, sizes: tuple[str, str, str], most: Decimal | None
+    cycle: Cycle, sizes: tuple[str, str, str], most: Decimal | None, expected: tuple[str, str]
 ) -> None:
-    """A minimum that some other leg cannot pay for, or take, is refused as one of the whole cycle."""
+    """A minimum that some other leg cannot pay for, or take, is refused with what is in its way."""
     books = {
         leg.market.symbol: book_of(leg, size) for leg, size in zip(cycle.legs, sizes, strict=True)
     }
     answer = best_size(cycle, books, most)
     assert isinstance(answer, Refused)
-    assert answer.code == "cycle.below_minimum"
-    named = {"cycle": cycle.id, "start": "USDT"}
-    assert answer.numbers == (named if most is None else {**named, "max_amount": most})
+    assert (answer.code, answer.numbers["binding"]) == expected
 
 
 @pytest.mark.parametrize("coarse", [0, 1, 2])
-def test_the_leg_with_the_coarsest_step_leads_the_search(
-    coarse: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_leg_with_the_coarsest_step_leads_the_search(coarse: int) -> None:
     """One coarse step and two that hardly matter: a handful of sizes is looked at, not millions."""
-    monkeypatch.setattr(size_module, "BUDGET", 5)
     steps = ["0.0000001"] * 3
     steps[coarse] = "0.7"
     cycle, books = triangle(("5", "50", "50"), (steps[0], steps[1], steps[2]))
-    answer = best_size(cycle, books)
+    answer = best_size(cycle, books, budget=5)
     assert isinstance(answer, Priced)
     assert answer.profit > Decimal("4.8")
 
 
-def test_equal_profits_go_to_the_larger_size() -> None:
-    """Of two sizes that earn the same, the larger one is taken, always."""
+def test_no_more_is_spent_than_the_last_book_takes() -> None:
+    """1 BTC would buy 10 ETH, of which 5 can be sold: half of it earns the same."""
     cycle, books = triangle(("1", "10", "10"), ("0.5", "5", "5"))
     books["ETH/USDT"] = book_of(cycle.legs[2], "5")
     answer = best_size(cycle, books)
@@ -302,7 +318,7 @@ def test_equal_profits_go_to_the_larger_size() -> None:
     assert answer.amount == 50
 
 
-def test_a_search_cut_short_still_gives_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_cut_short_still_gives_a_size() -> None:
     """Where the budget ends the search, the answer is the best of the largest sizes, and a size like any other."""
     legs = (
         leg_of("BTC/USDT", Side.BUY, "100", "0.013"),
@@ -312,24 +328,21 @@ def test_a_search_cut_short_still_gives_a_size(monkeypatch: pytest.MonkeyPatch) 
     cycle = Cycle(legs)
     books = {leg.market.symbol: book_of(leg, "20") for leg in legs}
     best = best_size(cycle, books)
-    monkeypatch.setattr(size_module, "BUDGET", 1)
-    cut = best_size(cycle, books)
+    cut = best_size(cycle, books, budget=1)
     assert isinstance(best, Priced)
     assert isinstance(cut, Priced)
     check_is_a_size(cut, cycle, books, None)
     assert (best.profit, cut.profit) == (Decimal("0.735"), Decimal("0.09"))
-    monkeypatch.setattr(size_module, "BUDGET", 0)
-    none = best_size(cycle, books)
+    none = best_size(cycle, books, budget=0)
     assert isinstance(none, Refused)
     assert none.code == "cycle.no_profit_after_rounding"
 
 
-def test_what_is_known_of_a_real_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_known_of_a_real_exchange() -> None:
     """The one cycle of that day above one with a size: from two of its three assets, steps eat what it earns from PAX."""
     path = SNAPSHOTS / "binance_2019-08-22.json"
     if not path.exists():
         pytest.skip(f"there is no {path}: the recorded snapshots are not part of the project")
-    monkeypatch.setattr(size_module, "BUDGET", 5000)  # far more than it takes
     snapshot = Snapshot.load(path)
     rates = RateTable(snapshot.markets, FeeSchedule.flat(0), snapshot.quotes)
     edges = {
@@ -343,6 +356,6 @@ def test_what_is_known_of_a_real_exchange(monkeypatch: pytest.MonkeyPatch) -> No
     earning = {
         asset
         for asset in assets
-        if isinstance(best_size(cycle.starting_from(asset), books), Priced)
+        if isinstance(best_size(cycle.starting_from(asset), books, budget=5000), Priced)
     }
     assert earning == {"TUSD", "USDT"}

@@ -13,7 +13,7 @@ from triarb.model import Approved, Plan, Portfolio, Refused
 from triarb.money import Money, edge_bps, to_decimal
 from triarb.pipeline import breaches, size
 from triarb.pricing import Priced, make_plan, margin_ratio, most_profitable, profit_at
-from triarb.sizing import FixedSizer, Sizer, TopOfBookSizer
+from triarb.sizing import DepthSizer, FixedSizer, Sizer, TopOfBookSizer
 from triarb.testing.opportunities import approvals, opportunities, portfolios
 from triarb.testing.risk import example_opportunities
 from triarb.testing.sizing import check_sizer
@@ -60,9 +60,10 @@ def test_a_top_of_book_plan_keeps_every_bound(
     assert 0 < plan.expected_result <= best.profit
     whole = make_plan(approved.opportunity, best.legs, max(gap_bps, approved.gap_bps))
     if approved.max_loss is None or whole.max_loss <= approved.max_loss:
-        assert plan == whole
+        assert (plan.legs, plan.gap) == (whole.legs, 0)
     else:
         assert plan.max_loss <= approved.max_loss
+        assert plan.binding == "max_loss"
 
 
 @settings(max_examples=150)
@@ -128,7 +129,7 @@ def test_refused_without_a_balance(held: str | None) -> None:
     """size.balance: nothing is free, nothing at all or less than nothing."""
     balances = {} if held is None else {"USDT": Decimal(held)}
     answer = TopOfBookSizer().size(Approved(TRIANGLE), Portfolio(balances))
-    assert numbers_of(answer, "size.balance") == {"free": Decimal(held or 0)}
+    assert numbers_of(answer, "size.balance")["bound"] == Decimal(held or 0)
 
 
 def test_refused_by_the_balance_or_the_bound() -> None:
@@ -148,10 +149,15 @@ def test_refused_by_the_balance_or_the_bound() -> None:
 
 
 def test_refused_below_the_least_that_the_markets_take() -> None:
-    """cycle.below_minimum: with 4.99 USDT free no market of 5 at least can be traded, and the refusal says with how much."""
+    """With 4.99 USDT no market of 5 at least can be traded: told as what they would have to be more than."""
     answer = TopOfBookSizer().size(Approved(TRIANGLE), Portfolio({"USDT": Decimal("4.99")}))
-    numbers = {"cycle": "BTC>ETH>USDT", "start": "USDT", "max_amount": Decimal("4.99")}
-    assert numbers_of(answer, "cycle.below_minimum") == numbers
+    told = {
+        "cycle": "BTC>ETH>USDT",
+        "start": "USDT",
+        "binding": "balance",
+        "bound": Decimal("4.99"),
+    }
+    assert numbers_of(answer, "size.balance") == told
     assert numbers_of(FixedSizer("4.99 USDT").size(Approved(TRIANGLE), RICH), "cycle.below_minimum")
 
 
@@ -166,7 +172,7 @@ def test_refused_by_the_edge_at_the_margin() -> None:
     assert 85 < numbers["margin_bps"] < 90
     assert isinstance(FixedSizer("100 USDT").size(approved, RICH), Plan)
     none = TopOfBookSizer().size(Approved(TRIANGLE, min_edge_bps=Decimal(100)), RICH)
-    assert numbers_of(none, "size.edge")["margin_bps"] == TRIANGLE.cycle.edge_bps
+    assert numbers_of(none, "size.edge")["net_rate"] == TRIANGLE.cycle.net_rate
 
 
 def test_refused_where_rounding_eats_the_profit() -> None:
@@ -204,12 +210,7 @@ def test_refused_where_no_size_keeps_the_loss(max_loss: str) -> None:
     """size.max_loss: what may be lost is less than the least size loses; the loss is told, not the market's minimum."""
     approved = Approved(TRIANGLE, max_loss=Decimal(max_loss))
     answer = TopOfBookSizer().size(approved, RICH)
-    assert numbers_of(answer, "size.max_loss")["max_loss"] == Decimal(max_loss)
-    riskless = TopOfBookSizer(gap_bps=10_000).size(approved, RICH)
-    assert (
-        numbers_of(riskless, "size.max_loss")["loss"]
-        == numbers_of(riskless, "size.max_loss")["amount"]
-    )
+    assert numbers_of(answer, "size.max_loss")["bound"] == Decimal(max_loss)
 
 
 def test_refused_where_nothing_can_be_lost_and_less_is_wanted() -> None:
@@ -225,7 +226,31 @@ def test_refused_where_nothing_can_be_lost_and_less_is_wanted() -> None:
     assert isinstance(plan, Plan)
     assert plan.max_loss == 0
     answer = TopOfBookSizer(gap_bps=0).size(Approved(opportunity, max_loss=Decimal(-1)), RICH)
-    assert numbers_of(answer, "size.max_loss")["loss"] == 0
+    assert numbers_of(answer, "size.max_loss")["bound"] == -1
+
+
+@pytest.mark.parametrize("max_loss", ["0", "1"])
+def test_refused_where_only_fractions_of_an_order_would_come_back(max_loss: str) -> None:
+    """size.max_loss: nothing would be lost but for the minimums on the way back, which no stranded amount reaches."""
+    prices = {"BTC/USDT": Decimal(3), "BTC/ETH": Decimal(1), "USDT/ETH": Decimal("0.3")}
+    worth_more = {
+        symbol: attrs.evolve(quote, bid=prices[symbol], ask=prices[symbol])
+        for symbol, quote in TRIANGLE.rates.quotes.items()
+    }
+    markets = {
+        symbol: attrs.evolve(market, min_notional=Decimal(10**9))
+        for symbol, market in TRIANGLE.rates.markets.items()
+    }
+    rates = attrs.evolve(TRIANGLE.rates, quotes=worth_more)
+    approved = Approved(attrs.evolve(TRIANGLE, rates=rates), max_loss=Decimal(max_loss))
+    plan = DepthSizer(gap_bps=0).size(attrs.evolve(approved, gap_bps=Decimal(0)), RICH)
+    assert isinstance(plan, Plan)
+    assert plan.max_loss == 0
+    whole = attrs.evolve(TRIANGLE, rates=attrs.evolve(rates, markets=markets))
+    answer = DepthSizer(gap_bps=0).size(
+        attrs.evolve(approved, opportunity=whole, gap_bps=Decimal(0)), RICH
+    )
+    assert numbers_of(answer, "size.max_loss")["bound"] == Decimal(max_loss)
 
 
 def test_shrinking_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,10 +262,10 @@ def test_shrinking_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         plan = make_plan(opportunity, legs, gap_bps)
         return attrs.evolve(plan, stranded_losses=(Decimal("1.05"),) * 2)
 
-    monkeypatch.setattr("triarb.sizing.make_plan", stubborn)
+    monkeypatch.setattr("triarb.pricing.depth.make_plan", stubborn)
     answer = TopOfBookSizer().size(Approved(TRIANGLE, max_loss=Decimal(1)), RICH)
-    assert numbers_of(answer, "size.max_loss")["loss"] == Decimal("1.05")
-    assert len(tries) == 9
+    assert numbers_of(answer, "size.max_loss")["binding"] == "max_loss"
+    assert len(tries) == 8
     assert tries == sorted(tries, reverse=True)
 
 

@@ -9,11 +9,13 @@ from .engine import (
     Engine as Engine,
 )
 from .exceptions import (
+    ConfigError as ConfigError,
     GatewayError as GatewayError,
     GatewayUnavailable as GatewayUnavailable,
     LedgerError as LedgerError,
     MalformedAnswer as MalformedAnswer,
     PolicyViolation as PolicyViolation,
+    SecretError as SecretError,
     SourceError as SourceError,
     TradingRefused as TradingRefused,
     TriarbError as TriarbError,
@@ -22,7 +24,10 @@ from .exceptions import (
 from .execution import (
     ExecutionContext as ExecutionContext,
     Executor as Executor,
+    Recovery as Recovery,
     SequentialExecutor as SequentialExecutor,
+    Unwinding as Unwinding,
+    recover as recover,
 )
 from .explaining import (
     Explanation as Explanation,
@@ -111,6 +116,12 @@ from .model import (
 )
 from .money import (
     Money as Money,
+    Proxy as Proxy,
+)
+from .operations import (
+    Parts as Parts,
+    Secret as Secret,
+    TradingConfig as TradingConfig,
 )
 from .pipeline import (
     decide as decide,
@@ -132,6 +143,10 @@ from .report import (
 )
 from .risk import (
     AllOf as AllOf,
+    CircuitBreaker as CircuitBreaker,
+    FirstRefusal as FirstRefusal,
+    Marks as Marks,
+    RemainingLossBudget as RemainingLossBudget,
     RiskLimits as RiskLimits,
     RiskPolicy as RiskPolicy,
 )

@@ -135,6 +135,9 @@ def _false_numbers(plan: Plan, opportunity: Opportunity) -> Iterator[str]:
         if other.given > one.received:
             yield f"leg {number} spends {plain(other.given)} of {plain(one.received)} received"
     own = make_plan(opportunity, plan.legs, plan.gap_bps)
+    for number, (planned, known) in enumerate(zip(plan.legs, own.legs, strict=True), 1):
+        if planned.resend not in (ZERO, known.resend) or planned.resend_gain > known.resend_gain:
+            yield f"leg {number} re-sends what its left-over does not pay for or win"
     if (plan.expected_result, plan.worst_result) != (own.expected_result, own.worst_result):
         yield "its results are not those of its legs"
     if not 0 <= plan.gap_bps <= BPS or plan.stranded_losses != own.stranded_losses:
@@ -164,7 +167,7 @@ def _numbers(plan: Plan) -> Iterator[Any]:
     yield ZERO if plan.gap is None else plan.gap
     for leg in plan.legs:
         yield from (leg.amount, leg.limit_price, leg.given, leg.received)
-        yield from (leg.worst_given, leg.worst_received)
+        yield from (leg.worst_given, leg.worst_received, leg.resend, leg.resend_gain)
 
 
 def _is_exact(number: Any) -> bool:
@@ -176,8 +179,12 @@ def _leg_breaches(leg: PlannedLeg, top_price: Decimal) -> Iterator[str]:
     if refusal is not None:
         yield refusal.sentence
     with arithmetic():
+        fees = (leg.fee.worst, leg.fee)  # at the limit as if a fee token ran out
         given, received = (
-            [leg.amount * unit(leg.side, price, leg.fee) for price in (leg.limit_price, top_price)]
+            [
+                leg.amount * unit(leg.side, price, fee)
+                for price, fee in zip((leg.limit_price, top_price), fees, strict=True)
+            ]
             for unit in (unit_given, unit_received)
         )
     if (leg.worst_given, leg.worst_received) != (given[0], received[0]):

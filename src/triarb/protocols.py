@@ -8,6 +8,7 @@ from triarb.execution.executor import Executor as Executor
 from triarb.finders.finder import CycleFinder as CycleFinder
 from triarb.finders.monitor import CycleMonitor as CycleMonitor
 from triarb.gateways.gateway import (
+    Budgeted as Budgeted,
     ExchangeGateway as ExchangeGateway,
     MarketData as MarketData,
     Restorable as Restorable,

@@ -3,25 +3,24 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import attrs
 
 from triarb.clock import NS_PER_SECOND, iso
+from triarb.market.fee_check import check_fees
 from triarb.model import (
     Execution,
     ExecutionEnded,
     ExecutionStarted,
+    FeeCheck,
     Halted,
     LedgerEvent,
     Outcome,
     Resumed,
     RunEnded,
-    Side,
-    gross_rate,
 )
-from triarb.money import ZERO, arithmetic, plain, to_decimal
+from triarb.money import ZERO, arithmetic, plain
 
 UNPROFITABLE = "cycle.unprofitable"
 
@@ -108,7 +107,7 @@ class Report:
 
     @property
     def net(self) -> dict[str, Decimal]:
-        """The result by start asset, fees taken off, residues at nothing."""
+        """The result by start asset, fees taken off in whatever asset, residues at nothing."""
         return _sum((e.plan.start, e.result) for e in self.executions)
 
     @property
@@ -119,7 +118,18 @@ class Report:
     @property
     def fee_cost(self) -> dict[str, Decimal]:
         """The same fees in the start assets, each turned at the prices that the rest of its cycle traded at."""
-        return _sum((e.plan.start, fee_cost(e)) for e in self.executions)
+        return _sum((e.plan.start, e.fee_cost) for e in self.executions)
+
+    @property
+    def fees_from(self) -> dict[str, int]:
+        """How many of the legs carried out had their fee known from where."""
+        legs = (leg for e in self.executions for leg in e.plan.legs[: len(e.legs)])
+        return dict(Counter(str(leg.fee.provenance) for leg in legs))
+
+    @property
+    def fee_checks(self) -> Mapping[str, FeeCheck]:
+        """By symbol, what fills were charged against what their plans counted on."""
+        return check_fees(self.executions)
 
     @property
     def gross(self) -> dict[str, Decimal]:
@@ -139,14 +149,15 @@ class Report:
 
     @property
     def residue_worth(self) -> dict[str, Decimal]:
-        """The same in the start assets, at the prices that the rest of their cycles would have traded at."""
-        return _sum((e.plan.start, residue_worth(e)) for e in self.executions)
+        """What of them is left beyond what was taken of others, in the start assets, at the prices of their cycles."""
+        return _sum((e.plan.start, e.left) for e in self.executions)
 
     @property
     def missed(self) -> int:
         """Executions whose prices were gone when an order arrived: a leg filled nothing or too little."""
         outcomes = self.outcomes
-        return outcomes.get(Outcome.NOTHING, 0) + outcomes.get(Outcome.SHORT, 0)
+        ends = (Outcome.NOTHING, Outcome.SHORT, Outcome.UNWOUND)
+        return sum(outcomes.get(end, 0) for end in ends)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: amounts as strings."""
@@ -163,6 +174,8 @@ class Report:
             "outcomes": {str(outcome): n for outcome, n in self.outcomes.items()},
             "missed": self.missed,
             **{name: _texts(getattr(self, name)) for name in ("gross", "fee_cost", "net", "fees")},
+            "fees_from": self.fees_from,
+            "fee_drift_bps": {s: plain(check.drift_bps) for s, check in self.fee_checks.items()},
             "residues": _texts(self.residues),
             "residue_worth": _texts(self.residue_worth),
             "halted": self.halted,
@@ -186,7 +199,8 @@ class Report:
             ("traded", outcomes),
             ("missed by latency", str(self.missed)),
             ("gross", _money(self.gross)),
-            ("fees cost", _money(self.fee_cost)),
+            ("fees cost", _money(self.fee_cost) + self._from_in_words()),
+            *self._drift_in_words(),
             ("net", _money(self.net)),
             ("left in other assets", _money(self.residues)),
             *self._left_in_words(),
@@ -197,6 +211,19 @@ class Report:
     def _unproven(self) -> str:
         numbers = ", ".join(map(str, self.unfinished))
         return f"execution {numbers}: look at its orders at the exchange; nothing trades before"
+
+    def _from_in_words(self) -> str:
+        told = ", ".join(self.fees_from)
+        return f", by {told}" if told else ""
+
+    def _drift_in_words(self) -> list[tuple[str, str]]:
+        """Where fills were charged otherwise than their plans said; nothing where none were."""
+        found = [
+            f"{symbol} {check.drift_bps:+.4f} bps in {' and '.join(check.assets) or 'nothing'}"
+            for symbol, check in self.fee_checks.items()
+            if check.drift_bps or check.unexpected
+        ]
+        return [("fees not as told", ", ".join(found))] if found else []
 
     def _left_in_words(self) -> list[tuple[str, str]]:
         if not self.residues:
@@ -212,46 +239,6 @@ class Report:
 
 
 COUNTS = ("batches", "quotes", "nominated", "cycles", "confirmed", "approved", "planned")
-
-
-def fee_cost(execution: Execution) -> Decimal:
-    """The fees of one execution in its start asset, by `_worth`.
-
-    A fee in an asset outside the cycle has no price here and counts nothing: `Report.fees` shows it.
-    """
-    return _valued(execution, execution.fees)
-
-
-def residue_worth(execution: Execution) -> Decimal:
-    """What one execution left in middle assets, in its start asset, by `_worth`: nobody has sold it yet."""
-    return _valued(execution, execution.residues)
-
-
-def _valued(execution: Execution, amounts: Mapping[str, Decimal]) -> Decimal:
-    worth = _worth(execution)
-    return to_decimal(
-        sum((Fraction(n) * worth.get(asset, 0) for asset, n in amounts.items()), Fraction(0))
-    )
-
-
-def _worth(execution: Execution) -> dict[str, Fraction]:
-    """A unit of each asset of the cycle in the start asset, at the gross prices of the legs after it.
-
-    A leg that did not fill counts with its limit price.
-    """
-    worth = {execution.plan.start: Fraction(1)}
-    for number, leg in reversed(list(enumerate(execution.plan.legs))):
-        fills = execution.legs[number].fills if number < len(execution.legs) else ()
-        if fills:
-            with arithmetic():
-                notional = sum((fill.amount * fill.price for fill in fills), ZERO)
-                amount = sum((fill.amount for fill in fills), ZERO)
-            rate = Fraction(notional) / Fraction(amount)
-            rate = 1 / rate if leg.side is Side.BUY else rate
-        else:
-            rate = gross_rate(leg.side, leg.limit_price)
-        worth.setdefault(leg.given_asset, worth[leg.received_asset] * rate)
-    return worth
 
 
 def _sum(items: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:

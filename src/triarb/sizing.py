@@ -3,25 +3,23 @@
 from abc import abstractmethod
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from triarb.exceptions import UsageError
-from triarb.model import DEFAULT_GAP_BPS, Approved, Plan, Portfolio, Refused
-from triarb.money import BPS, Money, arithmetic, as_money, edge_bps, parse_bps, plain, to_decimal
+from triarb.model import DEFAULT_GAP_BPS, Approved, Opportunity, Plan, Portfolio, Refused
+from triarb.money import BPS, Money, arithmetic, as_money, edge_bps, parse_bps, plain
 from triarb.pricing import (
     Bounds,
     Priced,
+    at_top,
     make_plan,
     margin_ratio,
-    most_profitable,
     most_profitable_depth,
     profit_at,
 )
 from triarb.pricing.depth import BUDGET
-
-_SHRINKS: Final = 8
 
 
 def as_gap(value: str | float | Decimal) -> Decimal:
@@ -93,49 +91,6 @@ class FixedSizer(Sizer):
         return plan
 
 
-@attrs.frozen
-class TopOfBookSizer(Sizer):
-    """The size of most profit at the top of the books, within the bounds and the free balance.
-
-    Where the stranded loss is above its bound the size shrinks until it is not.
-    Refuses ``size.balance``, ``size.edge``, ``size.max_loss`` and what pricing refuses.
-
-    Attributes:
-        gap_bps: the adverse move that a stranded loss assumes; the approval's own where that is wider.
-    """
-
-    gap_bps: Decimal = attrs.field(default=DEFAULT_GAP_BPS, converter=as_gap)
-
-    def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
-        """The plan of most profit that keeps every bound."""
-        start = approved.opportunity.cycle.start
-        free = portfolio.free(start)
-        if free <= 0:
-            return Refused("size.balance", f"there is no free {start}", {"free": free})
-        room = free if approved.max_amount is None else min(free, approved.max_amount)
-        bound = approved.max_loss
-        answer = self._up_to(room, approved)
-        for _ in range(_SHRINKS):
-            if isinstance(answer, Plan) or answer.code != "size.max_loss":
-                return answer
-            if not bound or bound < 0:
-                return answer
-            # The loss is all but linear in the size: go to where it meets the bound, a little less.
-            amount, loss = (Fraction(answer.numbers[name]) for name in ("amount", "loss"))
-            less = to_decimal(amount * Fraction(bound) / loss * Fraction(99, 100))
-            smaller = self._up_to(less, approved)
-            if isinstance(smaller, Refused) and smaller.code != "size.max_loss":
-                return answer  # the markets take no less: the loss is what keeps it from trading
-            answer = smaller
-        return answer
-
-    def _up_to(self, room: Decimal, approved: Approved) -> Plan | Refused:
-        priced = most_profitable(approved.opportunity, room)
-        if isinstance(priced, Refused):
-            return priced
-        return _within(approved, priced, max(self.gap_bps, approved.gap_bps))
-
-
 def _as_budget(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"budget is {value!r}", hint="how many sizes to try: 1 or more")
@@ -162,7 +117,7 @@ class DepthSizer(Sizer):
 
     def size(self, approved: Approved, portfolio: Portfolio, /) -> Plan | Refused:
         """The plan of most profit that keeps every bound."""
-        opportunity = approved.opportunity
+        opportunity = self._seen(approved.opportunity)
         gap_bps = max(self.gap_bps, approved.gap_bps)
         bounds = Bounds(
             portfolio.free(opportunity.cycle.start),
@@ -175,6 +130,21 @@ class DepthSizer(Sizer):
         if isinstance(sized, Refused):
             return sized
         return make_plan(opportunity, sized.legs, gap_bps, gap=sized.gap, binding=sized.binding)
+
+    def _seen(self, opportunity: Opportunity) -> Opportunity:
+        """As much of the books as it looks at."""
+        return opportunity
+
+
+@attrs.frozen
+class TopOfBookSizer(DepthSizer):
+    """The size of most profit at the tops of the books: a `DepthSizer` that sees one level a side.
+
+    For feeds whose deeper levels are not to be trusted. It refuses what `DepthSizer` refuses.
+    """
+
+    def _seen(self, opportunity: Opportunity) -> Opportunity:
+        return at_top(opportunity)
 
 
 def _within(approved: Approved, priced: Priced, gap_bps: Decimal) -> Plan | Refused:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from triarb.cli.output import console, error_console, printable
-from triarb.exceptions import TriarbError, UsageError
+from triarb.exceptions import ConfigError, TriarbError, UsageError
 
 DONE, FAILED, WRONG_USAGE, HALTED, STUCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -25,7 +25,10 @@ COMMANDS = {  # each is imported when it is asked for
     "scan": "Find the profitable cycles of a snapshot file or a live exchange.",
     "demo": "Run the whole engine on a generated exchange; needs nothing.",
     "paper": "Trade on paper: live prices, simulated orders, a real ledger.",
+    "config": "Show what holds and where it comes from; write a file to begin with.",
     "report": "Report what the runs of a ledger came to.",
+    "halt": "Stop all trading on ledgers: no new exposure from now on.",
+    "resume": "Lift the halt of a ledger, by hand.",
 }
 for name, summary in COMMANDS.items():
     app.command(f"triarb.cli.{name}:{name}", name=name, help=summary)
@@ -46,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split())
         hint = "triarb --help lists what there is"
         return _fail(tokens, "usage.invalid", message, hint, WRONG_USAGE)
+    except ConfigError as error:
+        return _fail_config(tokens, error)
     except UsageError as error:
         return _fail(tokens, error.code, error.message, error.hint, WRONG_USAGE)
     except TriarbError as error:
@@ -56,6 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return DONE
     return {"halted": HALTED, "stuck": STUCK}.get(str(state), DONE)
+
+
+def _fail_config(tokens: Sequence[str], error: ConfigError) -> int:
+    """A line for each thing that is wrong."""
+    if "--json" in tokens:
+        told = {"code": error.code, "message": error.message, "hint": error.hint}
+        print(json.dumps({"error": {**told, "problems": list(error.problems)}}))  # noqa: T201
+    else:
+        for line in f"triarb: {error.message}".split("\n"):
+            error_console().print(printable(line), markup=False, highlight=False)
+    return WRONG_USAGE
 
 
 def _fail(tokens: Sequence[str], code: str, message: str, hint: str, exit_code: int) -> int:

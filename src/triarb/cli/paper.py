@@ -5,42 +5,42 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from triarb.cli.output import parse_balances, print_report
+from triarb.cli.output import error_console, print_report, printable
 from triarb.cli.running import run_engine
 from triarb.cli.scan import Flag
-from triarb.finders import BoundedCycleFinder
-from triarb.gateways.ccxt import CcxtGateway
-from triarb.gateways.paper import PaperGateway
-from triarb.ledger import default_path
-from triarb.market.fees import FeeSchedule
-from triarb.risk import RiskLimits
+from triarb.operations import Parts, TradingConfig
+from triarb.operations.parts import why_paper
 
 
 def paper(
-    exchange: str,
+    exchange: str | None = None,
     /,
     *,
+    config: Path | None = None,
     balance: Annotated[list[str] | None, Parameter(negative=())] = None,
     seconds: float | None = None,
     cycles: int | None = None,
-    max_legs: int = 3,
-    min_edge_bps: str = "0",
-    max_notional: str = "100 USDT",
-    max_daily_loss: str = "20 USDT",
+    max_legs: str | None = None,
+    min_edge_bps: str | None = None,
+    max_notional: str | None = None,
+    max_daily_loss: str | None = None,
     fee_bps: str | None = None,
-    latency_ms: float = 50.0,
-    interval: float = 1.0,
+    latency_ms: str | None = None,
+    interval: str | None = None,
     ledger: Path | None = None,
     json: Flag = False,
 ) -> str:
     """Trade on paper: live prices of an exchange, simulated orders, a real ledger. Needs a network, no keys.
 
-    It runs until --seconds or --cycles are over, or until it is interrupted; then it reports.
+    It runs until --seconds or --cycles are over, or until it is interrupted; then it reports. What is not said here is
+    what `triarb config show` says: of the environment, of .env in this folder, and of a configuration file.
 
     Parameters
     ----------
     exchange
         An exchange's id, such as binance.
+    config
+        A TOML file; by default triarb.toml in this folder, if there is one.
     balance
         What a new paper account opens with, such as "1000 USDT"; may be given several times. A ledger that exists
         goes on with its own.
@@ -53,7 +53,7 @@ def paper(
     min_edge_bps
         The least net edge.
     max_notional
-        The most that a cycle may spend; its currency is the start asset.
+        The most that a cycle may spend; its currency is the start asset, if no other is told.
     max_daily_loss
         The most that may be lost on a UTC day.
     fee_bps
@@ -67,31 +67,32 @@ def paper(
     json
         Print one JSON object.
     """
-    limits = RiskLimits(
-        min_edge_bps=min_edge_bps,
-        max_notional=max_notional,
-        max_daily_loss=max_daily_loss,
-        max_legs=max_legs,
-    )
-    fees = None if fee_bps is None else FeeSchedule.flat(fee_bps)
-    start = limits.max_notional.currency
-    source = CcxtGateway(exchange, poll_seconds=interval)
-    gateway = PaperGateway(
-        source,
-        balances=parse_balances(balance or [f"1000 {start}"]),
-        fees=fees,
-        latency_ms=latency_ms,
-    )
-    path = ledger or default_path(exchange, gateway.mode)
+    options = {
+        "exchange": exchange,
+        "balance": balance,
+        "max_legs": max_legs,
+        "min_edge_bps": min_edge_bps,
+        "max_notional": max_notional,
+        "max_daily_loss": max_daily_loss,
+        "fee_bps": fee_bps,
+        "latency_ms": latency_ms,
+        "interval": interval,
+        "ledger": ledger,
+    }
+    told = TradingConfig.load(config, options=options)
+    parts = Parts.of(told, "paper")
+    if told.origins["sandbox"].name:  # somebody asked for a sandbox, or for none
+        for note in why_paper(told):
+            error_console().print(printable(note), markup=False, highlight=False)
     done = run_engine(
-        gateway,
-        title=f"paper trading on {exchange}",
+        parts.gateway,
+        title=f"paper trading on {told.exchange}",
         watched=not json,
         seconds=seconds,
         cycles=cycles,
-        risk=limits,
-        finder=BoundedCycleFinder(max_legs=max_legs, start=(start,)),
-        ledger_path=path,
-        start=(start,),
+        risk=parts.risk,
+        finder=parts.finder,
+        ledger_path=parts.ledger,
+        start=parts.start,
     )
-    return print_report(done, title=f"ledger {path}", as_json=json)
+    return print_report(done, title=f"ledger {parts.ledger}", as_json=json)

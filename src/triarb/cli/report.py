@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
+from triarb.cli.ledgers import ledger_file
 from triarb.cli.output import print_report
 from triarb.cli.scan import Flag
-from triarb.exceptions import UsageError
-from triarb.ledger import SqlLedger, default_path
+from triarb.ledger import SqlLedger
 from triarb.report import Report
 
 
@@ -20,20 +20,10 @@ def report(ledger: str | None = None, /, *, json: Flag = False) -> str:
     json
         Print one JSON object.
     """
-    path = Path(ledger) if ledger is not None else _latest()
+    path = ledger_file(ledger)
     return print_report(asyncio.run(_read(path)), title=f"ledger {path}", as_json=json)
 
 
 async def _read(path: Path) -> Report:
     async with SqlLedger(path, read_only=True) as opened:
         return Report.of(opened.events())
-
-
-def _latest() -> Path:
-    folder = default_path("any", "paper").parent
-    ledgers = sorted(folder.glob("*.sqlite"), key=lambda path: path.stat().st_mtime)
-    if not ledgers:
-        raise UsageError(
-            f"there is no ledger in {folder}", hint="triarb paper makes one, or name a file"
-        )
-    return ledgers[-1]

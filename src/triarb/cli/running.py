@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from triarb.cli.live import LiveView
 from triarb.engine import Engine
+from triarb.execution.halt import HaltLatch, halt_file
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.ledger import SqlLedger
 from triarb.report import Report
@@ -27,7 +28,8 @@ def run_engine(
 ) -> Report:
     """Run an engine of `parts` over `gateway` to its end and report; without a path its ledger is in memory.
 
-    The first SIGINT or SIGTERM lets an execution under way finish; the second ends the process at once.
+    The first SIGINT or SIGTERM lets an execution under way finish; the second ends the process at once. SIGUSR1 halts,
+    where the ledger is a file.
     """
     view = LiveView(title) if watched else None
 
@@ -45,6 +47,9 @@ def run_engine(
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stop)
+            if ledger.path is not None:
+                latch = HaltLatch(halt_file(ledger.path))
+                loop.add_signal_handler(signal.SIGUSR1, latch.set, "signal SIGUSR1")
             with view or nullcontext():
                 return await engine.run(seconds=seconds, cycles=cycles)
 

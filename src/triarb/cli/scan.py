@@ -27,6 +27,9 @@ def scan(
     min_edge_bps: str = "0",
     top: int = 20,
     sort: Literal["rate", "profit"] = "rate",
+    value_in: str | None = None,
+    reference: Names = None,
+    min_depth: Names = None,
     explain: Flag = False,
     json: Flag = False,
 ) -> None:
@@ -53,7 +56,13 @@ def scan(
     top
         How many cycles to list; all are counted.
     sort
-        Best rate first, or most profit first (with exactly one start asset).
+        Best rate first, or most profit first (with exactly one start asset, or --value-in).
+    value_in
+        Say what each profit is worth in this asset.
+    reference
+        The markets to value by, such as BTC/USDT; without one, only what is in that asset already has a worth.
+    min_depth
+        What they must show on the side taken, such as "500 USDT".
     explain
         Take each listed cycle apart: fees, depth, what whole steps leave over, and what binds.
     json
@@ -71,6 +80,9 @@ def scan(
             min_edge_bps=min_edge_bps,
             top=top,
             sort=sort,
+            value_in=value_in,
+            references=reference or (),
+            min_depth=min_depth or (),
             explain=explain,
         )
     if json:

@@ -1,22 +1,25 @@
 """Engine: five injected parts and a loop."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Self
 
 import attrs
 
 from triarb.clock import NS_PER_SECOND, Clock, SystemClock
 from triarb.engine.feed import Feed
+from triarb.engine.finishing import alarm, to_the_end
 from triarb.engine.observers import Observer, Observers
-from triarb.engine.opening import own_ledger, settle, unsettled
+from triarb.engine.opening import lift, own_ledger, settle, unsettled
 from triarb.engine.tally import Tally, check_end
 from triarb.exceptions import GatewayError, UsageError
-from triarb.execution import ExecutionContext, Executor, SequentialExecutor
+from triarb.execution import ExecutionContext, Executor, Recovery, SequentialExecutor
+from triarb.execution.executor import settings_of
+from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.ids import check_epoch, new_epoch
 from triarb.finders import BoundedCycleFinder
 from triarb.finders.finder import CycleFinder
-from triarb.gateways.gateway import ExchangeGateway
+from triarb.gateways.gateway import Budgeted, ExchangeGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.model import (
     Confirmed,
@@ -31,18 +34,17 @@ from triarb.model import (
     Nominated,
     Opportunity,
     Order,
-    OrderBook,
     Plan,
     Planned,
+    Purpose,
     Refused,
-    Resumed,
     Reviewed,
 )
 from triarb.pipeline import nominate, review, size
-from triarb.pricing import confirm
+from triarb.pricing import confirm, settle_tokens
 from triarb.report import Report
 from triarb.risk import RiskPolicy
-from triarb.sizing import Sizer, TopOfBookSizer
+from triarb.sizing import DepthSizer, Sizer
 
 LOOKED_AT: Final = 5
 """How many nominations, best first, have their books read in one step."""
@@ -57,7 +59,7 @@ class Engine:
         gateway: market data and trading; an async context manager that is already entered.
         risk: who may say no. There is no default.
         finder: what nominates; by default all profitable triangles through the start assets.
-        sizer: how much; by default the size of most profit at the top of the books.
+        sizer: how much; by default the size of most profit through the whole depth of the books.
         executor: by default leg after leg.
         ledger: by default the one of this exchange and mode in the user's data folder; a replay's is in memory.
         clock: by default the gateway's.
@@ -65,6 +67,10 @@ class Engine:
         observers: told every event (see `triarb.model.event`); can neither block nor break trading.
         interval_seconds: the least time between two steps; 0 acts on every batch of quotes.
         epoch: what client ids derive from; random unless given. Never give one twice to one exchange account.
+        freeze: whether a halt also forbids orders that bring back what a cycle under way is stranded with.
+
+    Attributes:
+        recovery: what was found and done when it was opened; None before.
     """
 
     def __init__(
@@ -81,16 +87,19 @@ class Engine:
         observers: Collection[Observer] = (),
         interval_seconds: float = 0.0,
         epoch: str | None = None,
+        freeze: bool = False,
     ) -> None:
         if isinstance(start, str):
             raise UsageError(f"start is the text {start!r}", hint=f"write start=[{start!r}]")
         self.gateway = gateway
         self.risk = risk
         self.finder: CycleFinder = finder or BoundedCycleFinder(start=start)
-        self.sizer: Sizer = sizer or TopOfBookSizer()
+        self.sizer: Sizer = sizer or DepthSizer()
         self.executor: Executor = executor or SequentialExecutor()
         self.clock: Clock = clock or gateway.clock
         self.start = tuple(start)
+        self.freeze = freeze
+        self.recovery: Recovery | None = None
         self._ledger = ledger
         self._owned: SqlLedger | None = None
         self._opened = False
@@ -100,16 +109,25 @@ class Engine:
         self._feed: Feed | None = None
         self._stop = asyncio.Event()
         self._ended = False
-        self._halted: str | None = None
+        self._latch = HaltLatch()
         self._tally = Tally()
 
     async def __aenter__(self) -> Self:
         if self._ledger is None:
             self._ledger = self._owned = await own_ledger(self.gateway).__aenter__()
         try:
-            await settle(self._ledger, self.gateway, self.clock, self._epoch)
-            if self._halted is not None:  # before it was open
-                await self._ledger.append(Halted(self.clock.now_ns(), self._halted))
+            if isinstance(self._ledger, SqlLedger) and self._ledger.path is not None:
+                self._latch.keep_in(halt_file(self._ledger.path))
+            self.recovery = await settle(
+                self._ledger,
+                self.gateway,
+                self.clock,
+                self._epoch,
+                settings=settings_of(self.executor),
+                gate=self._gate,
+                emit=self._emit,
+            )
+            await self._journal_halt()  # one from before it was open
         except BaseException:
             await self.__aexit__()
             raise
@@ -139,12 +157,13 @@ class Engine:
         """Take no new exposure until `resume`, this run or any later one on this ledger.
 
         Acts at once, and is durable when it returns; an engine that is not open yet writes it when it opens.
+
+        Raises:
+            LedgerError: it could not be made durable in the latch's file or in the ledger; it holds nevertheless.
         """
-        self._halted = reason  # first, so that no order passes the gate while the ledger writes
+        self._latch.set(reason)  # first, so that no order passes the gate while the ledger writes
         if self._opened:
-            event = Halted(self.clock.now_ns(), reason)
-            await self.ledger.append(event)
-            self._emit(event)
+            await self._journal_halt()
 
     async def resume(self, by: str) -> None:
         """Lift a halt, by hand: say who.
@@ -155,8 +174,7 @@ class Engine:
         unproven = unsettled(self.ledger.portfolio())
         if unproven is not None:
             raise UsageError(unproven.sentence, hint="settle its order at the exchange first")
-        await self.ledger.append(Resumed(self.clock.now_ns(), by))
-        self._halted = None
+        await lift(self.ledger, self._latch, by, self.clock.now_ns())
 
     def stop(self) -> None:
         """End `run` after the execution that is under way, if one is; before `run`, it ends at once."""
@@ -190,6 +208,8 @@ class Engine:
             plan = self._blocked() or await self._decide(cycle)
             if isinstance(plan, Refused):
                 self._declined(cycle, plan)
+            elif (full := self._room(plan)) is not None:
+                self._declined(cycle, full)
             else:
                 return await self._execute(plan)
         return None
@@ -228,6 +248,7 @@ class Engine:
                     await self.clock.sleep(self._interval_seconds)
         finally:
             self._stop.clear()  # only now: a stop that came before the first step counts
+            await self._journal_halt()  # one that came by the latch's file
             ended = self._tally.ended(began_ns, self.clock.now_ns(), self.gateway)
             self._emit(ended)
             await self.ledger.append(ended)
@@ -252,15 +273,11 @@ class Engine:
 
     async def _within(self, seconds: float | None, began_ns: int) -> Execution | None:
         """One step; where a real clock runs, silence of the feed does not outlast the run."""
-        timer = None
-        if seconds is not None and isinstance(self.clock, SystemClock):
-            left = seconds - (self.clock.now_ns() - began_ns) / NS_PER_SECOND
-            timer = asyncio.get_running_loop().call_later(max(left, 0.0), self._stop.set)
-        try:
+        if seconds is None or not isinstance(self.clock, SystemClock):
             return await self.step()
-        finally:
-            if timer is not None:
-                timer.cancel()
+        left = seconds - (self.clock.now_ns() - began_ns) / NS_PER_SECOND
+        with alarm(left, self._stop.set):
+            return await self.step()
 
     async def _advance(self) -> bool:
         """Wait for the next quotes and take them in; False when there are no more, or the engine is to stop."""
@@ -299,27 +316,21 @@ class Engine:
             fees = await self._market.fees_of(leg.market.symbol for leg in cycle.legs)
         except GatewayError as error:
             return Refused("fees.unavailable", str(error), {"cycle": cycle.id})
-        books = await self._books(cycle)  # last: nothing else is waited for on fresh books
+        books = await self._market.books_of(
+            cycle
+        )  # last: nothing else is waited for on fresh books
         if isinstance(books, Refused):
             return books
-        view, now_ns = self._market.rates.view(), self.clock.now_ns()
+        view, now_ns, held = self._market.rates.view(), self.clock.now_ns(), self.ledger.portfolio()
         answers = [
-            confirm(cycle.starting_from(asset), books, fees, view, now_ns)
-            for asset in self._starts(cycle)
+            confirm(begun, books, settle_tokens(begun, fees, view, held), view, now_ns)
+            for begun in map(cycle.starting_from, self._starts(cycle))
         ]
         found = [answer for answer in answers if isinstance(answer, Opportunity)]
         self._tally.counts["confirmed"] += bool(found)
         for opportunity in found:
             self._emit(Confirmed(now_ns, opportunity))
         return found or next(answer for answer in answers if isinstance(answer, Refused))
-
-    async def _books(self, cycle: Cycle) -> Mapping[str, OrderBook] | Refused:
-        symbols = [leg.market.symbol for leg in cycle.legs]
-        try:
-            books = await asyncio.gather(*(self.gateway.order_book(symbol) for symbol in symbols))
-        except GatewayError as error:
-            return Refused("book.unavailable", str(error), {"cycle": cycle.id})
-        return dict(zip(symbols, books, strict=True))
 
     async def _decide(self, cycle: Cycle) -> Plan | Refused:
         """Confirm, review, size: the plan of the first start asset that gets one, or the first refusal."""
@@ -343,38 +354,48 @@ class Engine:
             refusals.append(plan)
         return refusals[0]
 
+    def _room(self, plan: Plan) -> Refused | None:
+        """Why the exchange might not take all legs and as many orders to turn them back; None if it would."""
+        orders = len(plan.legs) + settings_of(self.executor).unwinding.max_orders
+        return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
+
     async def _execute(self, plan: Plan) -> Execution:
         context = ExecutionContext(
-            self.gateway,
-            self._market.rates.view(),
-            self.ledger,
-            self.clock,
-            self._gate,
-            self._emit,
-            self._epoch,
-            self.ledger.portfolio().started + 1,
+            gateway=self.gateway,
+            order_book=self.gateway.order_book,
+            rates=self._market.rates.view(),
+            ledger=self.ledger,
+            clock=self.clock,
+            gate=self._gate,
+            emit=self._emit,
+            epoch=self._epoch,
+            number=self.ledger.portfolio().started + 1,
         )
-        task = asyncio.ensure_future(self.executor.execute(plan, context))
-        cancelled = False
-        while not task.done():  # a cancelled engine does not leave a cycle between two legs
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                cancelled = True
-                self.stop()
-        execution = task.result()
+        # A cancelled engine does not leave a cycle between two legs.
+        execution, cancelled = await to_the_end(self.executor.execute(plan, context), self.stop)
         self._emit(Executed(execution.ended_ns, execution))
         if cancelled:
             raise asyncio.CancelledError
         return execution
 
-    def _gate(self, _order: Order) -> Refused | None:
+    def _gate(self, _order: Order, purpose: Purpose) -> Refused | None:
+        """A halt lets nothing open; what closes passes, unless the halt is to freeze all."""
         halted = self._halt_reason()
-        return None if halted is None else Refused("engine.halted", f"halted: {halted}")
+        if halted is None or (purpose is not Purpose.OPEN and not self.freeze):
+            return None
+        return Refused("engine.halted", f"halted: {halted}")
 
     def _halt_reason(self) -> str | None:
-        """Our own word first: the ledger may still be writing it. Another engine's halt is in the ledger only."""
-        return self._halted if self._halted is not None else self.ledger.portfolio().halted
+        """The latch first: the ledger may still be writing it. An earlier engine's halt may be in the ledger only."""
+        return self._latch.reason or self.ledger.portfolio().halted
+
+    async def _journal_halt(self) -> None:
+        """Write a halt that the ledger does not know yet."""
+        reason = self._latch.reason
+        if reason is not None and self.ledger.portfolio().halted is None:
+            event = Halted(self.clock.now_ns(), reason)
+            await self.ledger.append(event)
+            self._emit(event)
 
     def _blocked(self) -> Refused | None:
         """Why no cycle may be begun now; None if one may."""

@@ -1,14 +1,15 @@
 """The market as the engine sees it: fees and rates, brought up to date batch by batch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import attrs
 
+from triarb.exceptions import GatewayError
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
-from triarb.model import Fee, Provenance, Quote, Withdrawn
+from triarb.model import Cycle, Fee, OrderBook, Provenance, Quote, Refused, Withdrawn
 
 
 @attrs.define
@@ -34,7 +35,7 @@ class Feed:
         return cls(fees, rates, gateway, gateway.quotes())
 
     async def fees_of(self, symbols: Iterable[str]) -> FeeSchedule:
-        """The fees of nominated markets: a published one is asked for by name once, for what the account really pays.
+        """The fees of nominated markets: a published one, or one with a token, is asked for by name once.
 
         Raises:
             GatewayError: the exchange did not say.
@@ -47,9 +48,22 @@ class Feed:
         known = {symbol: self._asked.get(symbol) or self.fees.fee(symbol) for symbol in wanted}
         return FeeSchedule({symbol: fee for symbol, fee in known.items() if fee is not None})
 
+    async def books_of(self, cycle: Cycle) -> Mapping[str, OrderBook] | Refused:
+        """The books of its markets, read now."""
+        symbols = [leg.market.symbol for leg in cycle.legs]
+        try:
+            books = await asyncio.gather(*(self._gateway.order_book(symbol) for symbol in symbols))
+        except GatewayError as error:
+            return Refused("book.unavailable", str(error), {"cycle": cycle.id})
+        return dict(zip(symbols, books, strict=True))
+
     def _is_vague(self, symbol: str) -> bool:
+        if symbol in self._asked:
+            return False
         fee = self.fees.fee(symbol)
-        return symbol not in self._asked and (fee is None or fee.provenance is Provenance.SCHEDULE)
+        if fee is None or fee.provenance is Provenance.SCHEDULE:
+            return True
+        return fee.provenance is Provenance.ACCOUNT and fee.token is not None
 
     async def advance(self, stop: asyncio.Event) -> int | None:
         """Wait for the next batch and take it in.

@@ -1,10 +1,14 @@
-"""How an engine begins: its ledger, its epoch, and balances that ledger and exchange agree on."""
+"""How an engine begins: its ledger, its epoch, the recovery of what was cut off, and balances that agree."""
+
+from collections.abc import Callable
 
 from triarb.clock import Clock
+from triarb.execution import Recovery, recover
+from triarb.execution.context import Settings
+from triarb.execution.halt import HaltLatch
 from triarb.gateways.gateway import ExchangeGateway, Restorable
 from triarb.ledger import Ledger, SqlLedger, default_path
-from triarb.model import BalancesSet, EpochStarted, Portfolio, Refused
-from triarb.money import ZERO, arithmetic
+from triarb.model import EngineEvent, EpochStarted, Order, Portfolio, Purpose, Refused, Resumed
 
 
 def own_ledger(gateway: ExchangeGateway) -> SqlLedger:
@@ -14,23 +18,30 @@ def own_ledger(gateway: ExchangeGateway) -> SqlLedger:
     return SqlLedger(default_path(gateway.exchange, gateway.mode))
 
 
-async def settle(ledger: Ledger, gateway: ExchangeGateway, clock: Clock, epoch: str) -> None:
-    """Begin an epoch, and make ledger and exchange agree on the balances."""
-    now_ns = clock.now_ns()
-    await ledger.append(EpochStarted(now_ns, epoch))
+async def lift(ledger: Ledger, latch: HaltLatch, by: str, now_ns: int) -> None:
+    """End a halt by the will of `by`, a person; the latch last, so that what fails half-way is still halted."""
+    await ledger.append(Resumed(now_ns, by))
+    latch.lift()
+
+
+async def settle(
+    ledger: Ledger,
+    gateway: ExchangeGateway,
+    clock: Clock,
+    epoch: str,
+    *,
+    gate: Callable[[Order, Purpose], Refused | None],
+    emit: Callable[[EngineEvent], None],
+    settings: Settings,
+) -> Recovery:
+    """Begin an epoch, recover what an earlier one left, and make ledger and exchange agree on the balances."""
+    await ledger.append(EpochStarted(clock.now_ns(), epoch))
     held = ledger.portfolio().balances
     if held and isinstance(gateway, Restorable):
         gateway.restore(held)
-    told = {asset: balance.total for asset, balance in (await gateway.balances()).items()}
-    with arithmetic():
-        changes = {
-            asset: change
-            for asset in {*held, *told}
-            if (change := told.get(asset, ZERO) - held.get(asset, ZERO))
-        }
-    if changes:
-        reason = "found at start" if held else "opening"
-        await ledger.append(BalancesSet(now_ns, dict(sorted(changes.items())), reason))
+    return await recover(
+        ledger, gateway, clock, epoch=epoch, gate=gate, emit=emit, settings=settings
+    )
 
 
 def unsettled(portfolio: Portfolio) -> Refused | None:

@@ -5,3 +5,5 @@ from triarb.execution.executor import (
     Executor as Executor,
     SequentialExecutor as SequentialExecutor,
 )
+from triarb.execution.recovery import Recovery as Recovery, recover as recover
+from triarb.execution.unwinding import Unwinding as Unwinding

@@ -27,13 +27,21 @@ class Finish:
     reason: Refused | None = None
 
 
-def next_step(plan: Plan, results: Sequence[LegResult]) -> Trade | Finish:
-    """The next trade, or the end. Every leg in `results` is proven.
+def next_step(
+    plan: Plan, results: Sequence[LegResult], held: Decimal | None = None
+) -> Trade | Finish:
+    """The next trade on the plan, or the end of it. Every leg in `results` is proven.
 
     A leg is sized from what the fills of the leg before it brought after fees, never from the plan. A leg that filled
-    in part is gone on from with what it brought; what it left is a residue. Where nothing filled, or what came is below
+    in part is gone on from with what it brought; what it left is a residue. A leg that was sent more than was planned,
+    since the one before brought more, did all that was asked of it when it filled what was planned. Where nothing filled, or what came is below
     the next market's minimum, the execution ends there. A fill-or-kill leg trades no more than was planned, since for
     more the book may not be deep enough, and then none of it would fill.
+
+    Args:
+        plan: what is carried out.
+        results: what its legs did so far, in order.
+        held: what there is to spend for the next leg, where that is not just what the last order brought.
     """
     if not results:
         return Trade(0, plan.legs[0].amount)
@@ -44,11 +52,11 @@ def next_step(plan: Plan, results: Sequence[LegResult]) -> Trade | Finish:
         return Finish(outcome, _short(plan.legs[done - 1], done, last))
     if done == len(plan.legs):
         for number, (leg, result) in enumerate(zip(plan.legs, results, strict=True), 1):
-            if number > 1 and result.filled < result.order.amount:
+            if number > 1 and result.filled < min(result.order.amount, leg.amount):
                 return Finish(Outcome.SHORT, _short(leg, number, result))
         return Finish(Outcome.COMPLETED)
     leg = plan.legs[done]
-    amount = _affordable(leg, received(plan.legs[done - 1], last))
+    amount = affordable(leg, received(plan.legs[done - 1], last) if held is None else held)
     if leg.time_in_force is TimeInForce.FOK:
         amount = min(amount, leg.amount)
     refusal = allowed(leg.market, leg.limit_price, amount)
@@ -63,8 +71,9 @@ def received(leg: PlannedLeg, result: LegResult) -> Decimal:
         return sum((fill.changes().get(leg.received_asset, ZERO) for fill in result.fills), ZERO)
 
 
-def _affordable(leg: PlannedLeg, budget: Decimal) -> Decimal:
-    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+def affordable(leg: PlannedLeg, budget: Decimal) -> Decimal:
+    """The most base units, in whole steps, that `budget` pays for at the leg's limit price and that its market takes."""
+    unit = Fraction(unit_given(leg.side, leg.limit_price, leg.fee.worst))
     step = step_of(leg.market)
     with arithmetic():
         amount = Decimal(Fraction(budget) / unit // Fraction(step)) * step

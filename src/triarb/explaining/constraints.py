@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -19,33 +19,43 @@ class Constraint:
 
     Attributes:
         kind: ``depth``, ``maximum`` or ``minimum`` of a market; ``amount`` that was asked about, ``balance``,
-            ``max_amount`` or ``max_loss`` of the risk policies.
+            ``max_amount`` or ``max_loss`` of the risk policies; ``edge``, ``limit`` of a market, or ``minimum`` of no
+            one's, where a sizer says so (`triarb.pricing.Sized.binding`).
         symbol: the market, if it is one's.
-        bound: the bound itself, in its own asset.
+        bound: the bound itself, in its own asset; None where it is no amount, or is not known here.
         at_start: what leg 1 spends where this is reached, in the start asset; at the legs' prices, after fees, before
-            rounding.
+            rounding; None as above.
     """
 
     kind: str
     symbol: str | None
-    bound: Money
-    at_start: Fraction
+    bound: Money | None = None
+    at_start: Fraction | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a record; numbers are exact text."""
         return {
             "kind": self.kind,
             "symbol": self.symbol,
-            "bound": exact(self.bound.amount),
-            "asset": self.bound.currency,
-            "at_start": exact(self.at_start),
+            "bound": None if self.bound is None else exact(self.bound.amount),
+            "asset": None if self.bound is None else self.bound.currency,
+            "at_start": None if self.at_start is None else exact(self.at_start),
         }
 
     def in_words(self, start: str) -> str:
         """With what it comes to in `start`."""
         which = f"the {self.kind} of {self.symbol}" if self.symbol else f"the {self.kind}"
+        if self.bound is None or self.at_start is None:
+            return f"{which}{_WHY.get(self.kind, '')}"
         same = self.symbol is None and self.bound.currency == start
         return f"{which}, {self.bound}" + ("" if same else f": {near(self.at_start)} {start}")
+
+
+_WHY: Final = {
+    "edge": ": the next units would earn less than they must",
+    "limit": ": a worse limit price there leaves over more than the next units earn",
+    "minimum": ": the markets take no less",
+}
 
 
 def market_ceilings(
@@ -89,20 +99,28 @@ def shown(leg: Leg, books: Mapping[str, OrderBook], limit: Decimal) -> Decimal:
         )
 
 
+def named(told: str, ceilings: Iterable[Constraint]) -> Constraint:
+    """The one of `ceilings` that a sizer told of (`Plan.binding`), or as much of it as it told."""
+    kind, _, symbol = told.partition(" of ")
+    same = (one for one in ceilings if (one.kind, one.symbol or "") == (kind, symbol))
+    return next(same, Constraint(kind, symbol or None))
+
+
 def binding(
     ceilings: Iterable[Constraint], cycle: Cycle, chosen: Sequence[PlannedLeg] | None
 ) -> Constraint | None:
     """The tightest of `ceilings`; None where the size `chosen` could grow by a step of every leg and still keep it.
 
-    Without `chosen`, the size is the best one, which only the tightest keeps from being larger: an edge earns more on
-    more, up to what whole steps leave over.
+    For sizes of which nobody told what binds them.
     """
-    tightest = min(ceilings, key=lambda constraint: constraint.at_start, default=None)
-    if tightest is None or chosen is None:
+    known = [(one.at_start, one) for one in ceilings if one.at_start is not None]
+    if not known:
+        return None
+    at_start, tightest = min(known, key=lambda pair: pair[0])
+    if chosen is None:
         return tightest
-    steps = sum(Fraction(step_of(leg.market)) * at_start for leg, at_start in _each_unit(cycle))
-    spare = tightest.at_start - Fraction(chosen[0].given)
-    return tightest if spare < steps else None
+    steps = sum(Fraction(step_of(leg.market)) * unit for leg, unit in _each_unit(cycle))
+    return tightest if at_start - Fraction(chosen[0].given) < steps else None
 
 
 def _each_unit(cycle: Cycle) -> Iterator[tuple[Leg, Fraction]]:

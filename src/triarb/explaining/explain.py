@@ -13,6 +13,7 @@ from triarb.explaining.constraints import (
     binding,
     market_ceilings,
     market_floors,
+    named,
 )
 from triarb.explaining.explanation import Explanation, LegExplanation
 from triarb.explaining.words import Word, ask, words
@@ -30,7 +31,15 @@ from triarb.model import (
     Refused,
 )
 from triarb.money import Money, arithmetic
-from triarb.pricing import confirm, most_profitable, profit_at, size_at
+from triarb.pricing import (
+    Bounds,
+    Priced,
+    Sized,
+    confirm,
+    most_profitable_depth,
+    profit_at,
+    size_at,
+)
 from triarb.risk import RiskPolicy
 
 TOPS = "the tops of its books"
@@ -53,9 +62,10 @@ def explain(
 
     A **cycle** is confirmed on `books` and explained as the opportunity that it is, or as one that is refused: then at all
     that the tops of its books show, where that comes to whole orders. Without `books` there are prices and fees only. An
-    **opportunity** is explained at the size of most profit at the tops of its books, within what `risk` lets it spend
-    and `portfolio` has free. A **plan** is explained as it is: against the books of the `opportunity` that it was made
-    of, or, without that, against its own limit prices.
+    **opportunity** is explained at the size of most profit through the whole depth of its books, within what `risk` lets
+    it spend and lose and `portfolio` has free: what `DepthSizer` would take. A **plan** is explained as it is: against
+    the books of the `opportunity` that it was made of, or, without that, against its own limit prices; what binds it is
+    what its sizer said, and only where that said nothing the tightest bound.
 
     Args:
         subject: what to explain.
@@ -112,6 +122,20 @@ class _Asking:
         if isinstance(approved, Approved) and approved.max_amount is not None:
             yield _ceiling("max_amount", approved.max_amount, start)
 
+    def bounds(self, start: str, approved: Approved | Refused | None) -> Bounds:
+        """What the best size must keep."""
+        with arithmetic():
+            free = None if self.portfolio is None else self.portfolio.free(start)
+        if not isinstance(approved, Approved):
+            return Bounds(free)
+        return Bounds(
+            free,
+            approved.max_amount,
+            approved.max_loss,
+            approved.min_edge_bps,
+            approved.gap_bps,
+        )
+
 
 def _ceiling(kind: str, bound: Decimal, start: str) -> Constraint:
     return Constraint(kind, None, Money(bound, start), Fraction(bound))
@@ -123,25 +147,25 @@ def _opportunity(
     cycle = opportunity.cycle
     said, answer = asking.about(opportunity)
     others = [*asking.ceilings(cycle.start, answer)]
+    sized: Sized | Priced | Refused
     if amount is None:
-        priced = most_profitable(
-            opportunity, min((ceiling.bound.amount for ceiling in others), default=None)
-        )
+        sized = most_profitable_depth(opportunity, asking.bounds(cycle.start, answer))
     else:
-        priced = profit_at(opportunity, amount)
+        sized = profit_at(opportunity, amount)
         others = [_ceiling("amount", amount, cycle.start)]
-    refused = next((one for one in (answer, priced) if isinstance(one, Refused)), None)
-    legs = None if isinstance(priced, Refused) else priced.legs
+    refused = next((one for one in (answer, sized) if isinstance(one, Refused)), None)
+    best = sized if isinstance(sized, Sized) else None
     return _put(
         subject,
         TOPS,
         cycle,
         books=opportunity.books,
-        planned=legs,
+        planned=None if isinstance(sized, Refused) else sized.legs,
         refused=refused,
         said=said,
         others=others,
-        best=amount is None,
+        bound_by=best.binding if best else "",
+        gap=best.gap if best else None,
     )
 
 
@@ -149,7 +173,15 @@ def _plan(plan: Plan, opportunity: Opportunity | None, asking: _Asking) -> Expla
     if opportunity is None:
         limits = (Leg(leg.market, leg.side, leg.limit_price, leg.fee) for leg in plan.legs)
         others = [*asking.ceilings(plan.start, None)]
-        return _put("plan", LIMITS, Cycle(tuple(limits)), planned=plan.legs, others=others)
+        return _put(
+            "plan",
+            LIMITS,
+            Cycle(tuple(limits)),
+            planned=plan.legs,
+            others=others,
+            bound_by=plan.binding,
+            gap=plan.gap,
+        )
     cycle = opportunity.cycle
     trades = [(leg.market, leg.side, leg.fee) for leg in plan.legs]
     if [(leg.market, leg.side, leg.fee) for leg in cycle.legs] != trades:
@@ -176,6 +208,8 @@ def _plan(plan: Plan, opportunity: Opportunity | None, asking: _Asking) -> Expla
         refused=refused,
         said=said,
         others=others,
+        bound_by=plan.binding,
+        gap=plan.gap,
     )
 
 
@@ -196,7 +230,8 @@ def _unconfirmed(
         return _put("cycle", TOPS, now, refused=refused)
     others = [] if amount is None else [_ceiling("amount", amount, now.start)]
     if amount is None:
-        most = min(ceiling.at_start for ceiling in market_ceilings(now, books, None))
+        ceilings = market_ceilings(now, books, None)
+        most = min(one.at_start for one in ceilings if one.at_start is not None)
         amount = Decimal(f"{most * 10**18 // 1}E-18")
     priced = size_at(now, books, amount)
     legs = None if isinstance(priced, Refused) else priced.legs
@@ -213,16 +248,17 @@ def _put(
     refused: Refused | None = None,
     said: tuple[Word, ...] = (),
     others: Sequence[Constraint] = (),
-    best: bool = False,
+    bound_by: str = "",
+    gap: Decimal | None = None,
 ) -> Explanation:
     sizes = attributed(cycle, books, planned) if planned else [None] * len(cycle.legs)
     legs = tuple(map(LegExplanation, cycle.legs, sizes))
     priceable = all(abs(leg.fee.rate) < 1 for leg in cycle.legs)
     ceilings = [*others, *market_ceilings(cycle, books, planned)] if priceable else []
-    bound = binding(ceilings, cycle, None if best else planned)
+    bound = named(bound_by, ceilings) if bound_by else binding(ceilings, cycle, planned)
     floors = market_floors(cycle) if priceable else ()
     floor = max(floors, key=lambda constraint: constraint.at_start, default=None)
-    return Explanation(subject, prices, cycle, legs, refused, bound, floor, said)
+    return Explanation(subject, prices, cycle, legs, refused, bound, floor, gap, said)
 
 
 def _own_view(cycle: Cycle, books: Mapping[str, OrderBook]) -> RateView:

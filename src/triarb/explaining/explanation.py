@@ -119,6 +119,8 @@ class Explanation:
         binding: what keeps its size from being larger, or, where no size is explained, the tightest bound on it; None
             where nothing that is known here does, as where a sizer chose less.
         floor: the least that all its markets take.
+        gap: how much more another size within the same bounds could earn at most, in the start asset; 0 where this one
+            is proved the best, None where nobody looked for it.
         words: what each risk policy says of it; empty where none was asked.
     """
 
@@ -129,6 +131,7 @@ class Explanation:
     refused: Refused | None = None
     binding: Constraint | None = None
     floor: Constraint | None = None
+    gap: Decimal | None = None
     words: tuple[Word, ...] = ()
 
     @property
@@ -186,6 +189,7 @@ class Explanation:
             "reason": self.refused.sentence if self.refused else None,
             "binding": self.binding.to_dict() if self.binding else None,
             "floor": self.floor.to_dict() if self.floor else None,
+            "gap": _text(self.gap),
             "policies": [word.to_dict() for word in self.words],
             "legs": [leg.to_dict(number) for number, leg in enumerate(self.legs, 1)],
         }
@@ -238,6 +242,10 @@ class Explanation:
             lines.append(f"refused, {self.refused}")
         if self.binding is not None:
             lines.append(f"bound by {self.binding.in_words(start)}")
+        if self.gap:
+            lines.append(f"another size could earn at most {plain(self.gap)} {start} more")
+        elif self.gap is not None:
+            lines.append("no other size within the same bounds earns more")
         if self.floor is not None:
             lines.append(f"at least {self.floor.in_words(start)}")
         return [*lines, *map(str, self.words)]

@@ -1,12 +1,17 @@
-"""Kernels compiled: the same plain functions over flat arrays, at the machine's speed where numba is there."""
+"""Kernels compiled: the same plain functions over flat arrays, at the machine's speed where numba is there.
+
+A kernel makes its work space by `floats`, `integers` and `flags`: lists where it runs as Python, which are the fastest
+there, and arrays where it is compiled.
+"""
 
 import functools
 import hashlib
 import importlib.util
 import types
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from triarb.exceptions import UsageError
 
@@ -22,12 +27,29 @@ def choose(compiled: bool | None) -> bool:  # noqa: FBT001 - passes a plug-in's 
     Raises:
         UsageError: asked for, and numba is not there.
     """
+    if compiled is None:
+        return is_installed()
     if compiled and not is_installed():
         raise UsageError(
             "compiled kernels need numba, which is not installed",
             hint='pip install "triarb[fast]", or leave compiled=None',
         )
-    return is_installed() if compiled is None else compiled
+    return compiled
+
+
+def floats(count: int) -> list[float]:
+    """So many zeros."""
+    return [0.0] * count
+
+
+def integers(count: int) -> list[int]:
+    """So many zeros."""
+    return [0] * count
+
+
+def flags(count: int) -> list[bool]:
+    """So many times False."""
+    return [False] * count
 
 
 _OF_PARTS: dict[str, Any] = {"_nrt": False, "error_model": "numpy"}
@@ -45,16 +67,21 @@ def compile_kernel(function: Callable[..., Any], *parts: Callable[..., Any]) -> 
         parts: the plain functions that it calls, and those that they call. With parts, none of them may make an array
             or a list, nor divide by zero.
     """
+    _teach_work_space()
     import numba  # noqa: PLC0415 - an extra, and slow to import
 
+    options: dict[str, Any] = {"nogil": True}
     for part in parts:
         numba.extending.register_jitable(**_OF_PARTS)(part)
-    options: dict[str, Any] = {"cache": True, "nogil": True}
     if parts:
         function = _named_for_its_room(function)
         options |= _OF_PARTS
-    kernel: Callable[..., Any] = numba.njit(**options)(function)
-    return kernel
+    compiled: Callable[..., Any]
+    try:
+        compiled = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder can be written that would keep it
+        compiled = numba.njit(**options)(function)
+    return compiled
 
 
 def _named_for_its_room(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,3 +95,43 @@ def _named_for_its_room(function: Callable[..., Any]) -> Callable[..., Any]:
     named.__qualname__ = f"{function.__name__}_{digest}"
     named.__module__ = function.__module__
     return named
+
+
+class Machine(NamedTuple):
+    """What runs kernels: Python, or the compiled code.
+
+    Attributes:
+        kernel: what runs in the place of a kernel.
+        numbers: a list of integers as kernels are given it.
+        array: an array as kernels are given it, not copied.
+    """
+
+    kernel: Callable[[Callable[..., Any]], Callable[..., Any]]
+    numbers: Callable[[list[int]], Sequence[int]]
+    array: Callable[["array[float] | array[int]"], Any]
+
+
+@functools.cache
+def machine(*, compiled: bool) -> Machine:
+    """What runs kernels, compiled or not."""
+    if not compiled:
+        return Machine(_as_it_is, _as_it_is, _as_it_is)
+    import numpy as np  # noqa: PLC0415 - not for those who run kernels as Python
+
+    return Machine(compile_kernel, functools.partial(np.array, dtype=np.uint32), np.asarray)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+@functools.cache
+def _teach_work_space() -> None:
+    import numpy as np  # noqa: PLC0415 - not for those who run kernels as Python
+    from numba.extending import overload  # noqa: PLC0415 - as above
+
+    def zeros(dtype: type) -> Callable[..., Any]:
+        return lambda count: lambda count: np.zeros(count, dtype)  # noqa: ARG005 - numba's form
+
+    for function, dtype in ((floats, np.float64), (integers, np.uint32), (flags, np.bool_)):
+        overload(function)(zeros(dtype))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from triarb.exceptions import UsageError
 from triarb.finders import layout
-from triarb.finders.criteria import TRUSTED, Criteria, from_smallest
+from triarb.finders.criteria import TRUSTED, Criteria
 from triarb.finders.layout import ENTRY_SIZE, RATES, RECORDS
 from triarb.finders.tracker import Arc, Tracker
 from triarb.market.fees import FeeSchedule
@@ -207,7 +207,7 @@ class _Recorder:
             fee = fees.fee(market.symbol)
             if market.active and fee is not None and market.base != market.quote:
                 ends = number[market.base], number[market.quote]
-                arcs.append(Arc(*ends, kept(fee, Side.SELL), kept(fee, Side.BUY)))
+                arcs.append(Arc(*ends, kept(fee.lowest, Side.SELL), kept(fee.lowest, Side.BUY)))
                 places.append(place)
         start = criteria.start
         self._tracker = Tracker(
@@ -309,9 +309,15 @@ class _Recorder:
                 if ints[at + 1] < 0:
                     cycle = -ints[at + 1]
                     if ints[ints[layout.CYCLE] + layout.CYCLE_SIZE * cycle] == layout.SURE:
-                        edges = tuple(from_smallest(self._tracker.edges(cycle), self._tails))
+                        edges = self._from_smallest(self._tracker.edges(cycle))
                         found[edges] = floats[ints[layout.PRODUCT] + cycle]
         return found
+
+    def _from_smallest(self, edges: list[int]) -> tuple[int, ...]:
+        """`edges` begun at the asset of the smallest name."""
+        given = [self._tails[edge] for edge in edges]
+        first = given.index(min(given))
+        return (*edges[first:], *edges[:first])
 
     def _measure(self, each: _Open, by_market: "_ByMarket") -> None:
         """Find out by which markets an episode was at its best, and with what size, while the ticks are at hand."""

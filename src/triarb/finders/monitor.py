@@ -142,7 +142,7 @@ class CertifiedCycleMonitor(CycleMonitor):
                     kept(fee, Side.BUY),
                 )
                 for market in markets
-                for fee in [view.fees[market.symbol]]
+                for fee in [view.fees[market.symbol].lowest]
             ],
             min_legs=min_legs,
             max_legs=max_legs,

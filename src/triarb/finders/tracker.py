@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from triarb.finders import advance as kernel, layout, listing, seeking, worths
-from triarb.finders.compiled import choose, compile_kernel
+from triarb.finders.compiled import choose, compile_kernel, machine
 from triarb.finders.layout import CYCLE_SIZE, ENTRY_SIZE, MARGIN, RATES, RECORDS, UNCERTAIN
 
 _PARTS = (
@@ -118,11 +118,7 @@ class Tracker:
 
     def view(self, numbers: "array[int] | array[float]") -> Any:
         """`numbers` as the kernel takes them, on the same memory."""
-        if not self._is_compiled:
-            return numbers
-        import numpy as np  # noqa: PLC0415 - light to import without
-
-        return np.frombuffer(numbers, numbers.typecode)
+        return machine(compiled=self._is_compiled).array(numbers)
 
     def begin(self, ticks: "array[float]") -> None:
         """Take in the first ticks, at most one a market, and only then look for cycles."""

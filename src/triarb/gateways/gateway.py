@@ -19,6 +19,7 @@ from triarb.model import (
     OrderBook,
     OrderState,
     Quote,
+    Refused,
     Submission,
     Withdrawn,
 )
@@ -71,6 +72,16 @@ class Trading(Protocol):
     """What an exchange does for one account."""
 
     __slots__ = ()
+
+    @property
+    @abstractmethod
+    def order_expiry_ns(self) -> int | None:
+        """How long after `submit` returned, or its process died, the order can still arrive at the exchange.
+
+        Once that has passed, an order that is still not found never will be. None where the exchange takes a request
+        however late it comes: what became of an order that is not found there can never be proven by waiting.
+        """
+        ...
 
     @abstractmethod
     async def fees(self, symbols: Collection[str] | None = None, /) -> FeeSchedule:
@@ -131,6 +142,21 @@ class ExchangeGateway(MarketData, Trading, Protocol):
         /,
     ) -> None:
         """Close all that was opened."""
+        ...
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """A gateway whose exchange counts requests and orders, and bans those who send too many."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def room_for(self, orders: int, /) -> Refused | None:
+        """Why `orders` more, and what proves them, might not be let through now; None where they would be.
+
+        Asked before the first leg of an execution, for all its legs and for turning them back.
+        """
         ...
 
 

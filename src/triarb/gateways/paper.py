@@ -12,7 +12,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Self
 
-from triarb.clock import Clock
+from triarb.clock import NS_PER_MS, Clock
 from triarb.exceptions import GatewayError, UsageError
 from triarb.gateways.gateway import DEFAULT_DEPTH, ExchangeGateway, MarketData, Restorable
 from triarb.market.fees import FeeSchedule
@@ -93,6 +93,21 @@ class PaperGateway(ExchangeGateway, Restorable):
         await self._entered.aclose()
 
     @property
+    def engine(self) -> MatchingEngine:
+        """The simulated account: what orders did to it, and what may be changed in a test.
+
+        Raises:
+            UsageError: it is neither entered nor used yet.
+        """
+        if self._matching is None:
+            raise UsageError(
+                "the paper gateway is not open",
+                code="gateway.not_entered",
+                hint="use it as `async with PaperGateway(...) as gateway:`",
+            )
+        return self._matching
+
+    @property
     def clock(self) -> Clock:
         """The source's clock."""
         return self._source.clock
@@ -106,6 +121,11 @@ class PaperGateway(ExchangeGateway, Restorable):
     def mode(self) -> str:
         """``"paper"``."""
         return "paper"
+
+    @property
+    def order_expiry_ns(self) -> int:
+        """The latency: an order that has not acted by then never will."""
+        return round(self._latency_ms * NS_PER_MS)
 
     async def markets(self) -> Sequence[Market]:
         """The source's markets."""
@@ -168,7 +188,8 @@ class PaperGateway(ExchangeGateway, Restorable):
         """Let `order` act after the latency, on the book that the source shows then."""
         engine = await self._engine()
         await self.clock.sleep(self._latency_ms / 1000)
-        await self._refresh(engine, order.symbol)
+        for symbol in (order.symbol, *engine.token_markets(order.symbol)):
+            await self._refresh(engine, symbol)
         state = engine.submit(order, self.clock.now_ns())
         if isinstance(state, Refused):
             return Submission(SubmissionStatus.REJECTED, reason=str(state))

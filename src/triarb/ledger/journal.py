@@ -7,7 +7,7 @@ from triarb.exceptions import LedgerError
 from triarb.ledger.accounts import Accounts
 from triarb.ledger.codec import decode, encode
 from triarb.ledger.place import Place
-from triarb.ledger.storage import Entry, Storage, cannot_read, open_storage
+from triarb.ledger.storage import BEGINNING, Entry, Storage, cannot_read, open_storage
 from triarb.model import LedgerEvent
 
 
@@ -18,12 +18,13 @@ class Journal:
         accounts: what all events so far come to; never ahead of what is on disk.
     """
 
-    __slots__ = ("_last_seq", "_read_only", "_storage", "accounts")
+    __slots__ = ("_digest", "_last_seq", "_read_only", "_storage", "accounts")
 
     def __init__(self, storage: Storage, *, read_only: bool) -> None:
         self._storage = storage
         self._read_only = read_only
         self._last_seq = 0
+        self._digest = BEGINNING
         self.accounts = Accounts()
 
     @classmethod
@@ -43,13 +44,18 @@ class Journal:
         return journal
 
     def _read_back(self) -> None:
-        while page := self.page(self._last_seq):
-            for seq, event in page:
+        while page := self._storage.page(self._last_seq):
+            for entry in page:
+                if not entry.follows(self._digest):
+                    wrong = f"event {entry.seq} is not as it was written"
+                    raise cannot_read(self._storage.place, wrong)
+                event = self._decoded(entry)
                 try:
                     self.accounts.apply(event)
                 except LedgerError as error:
-                    raise cannot_read(self._storage.place, f"event {seq}: {error}") from error
-            self._last_seq = page[-1][0]
+                    raise cannot_read(self._storage.place, f"event {entry.seq}: {error}") from error
+                self._digest = entry.digest
+            self._last_seq = page[-1].seq
         if self._storage.held() != self.accounts.state.portfolio.balances:
             raise cannot_read(self._storage.place, "its events and its postings disagree")
 
@@ -59,13 +65,13 @@ class Journal:
         Raises:
             LedgerError: one is missing or makes no sense.
         """
-        result = []
-        for entry in self._storage.page(after):
-            try:
-                result.append((entry.seq, decode(entry.payload)))
-            except LedgerError as error:
-                raise cannot_read(self._storage.place, f"event {entry.seq}: {error}") from error
-        return result
+        return [(entry.seq, self._decoded(entry)) for entry in self._storage.page(after)]
+
+    def _decoded(self, entry: Entry) -> LedgerEvent:
+        try:
+            return decode(entry.payload)
+        except LedgerError as error:
+            raise cannot_read(self._storage.place, f"event {entry.seq}: {error}") from error
 
     def append(self, event: LedgerEvent) -> None:
         """Commit `event` and its postings, then let it count.
@@ -81,9 +87,10 @@ class Journal:
             )
         payload = encode(event)
         step = self.accounts.step(event)
-        entry = Entry(self._last_seq + 1, event.at_ns, type(event).__name__, payload)
+        kind = type(event).__name__
+        entry = Entry.after(self._digest, self._last_seq + 1, event.at_ns, kind, payload)
         self._storage.write(entry, step.postings)
-        self._last_seq = entry.seq
+        self._last_seq, self._digest = entry.seq, entry.digest
         self.accounts.take(step)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from triarb.exceptions import LedgerError
 from triarb.ledger.accounts import State
 from triarb.ledger.journal import Journal
 from triarb.ledger.place import Place
-from triarb.model import LedgerEvent, Portfolio
+from triarb.model import LedgerEvent, Portfolio, Unfinished
 
 BUSY_TIMEOUT_MS: Final = 1000
 """How long a write waits for another program's lock before it fails."""
@@ -44,12 +44,18 @@ class Ledger(Protocol):
         """What all events so far come to; frozen, so that later events make another."""
         ...
 
+    @abstractmethod
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """The executions that run, were cut off or are stuck, oldest first, with all that is known of their orders."""
+        ...
+
 
 class SqlLedger(Ledger):
     """A ledger in a SQL database: a journal of events, and the postings of those that moved balances.
 
     An async context manager. One at a time is open for writing, which a lock beside the file sees to; on entry the
     journal is read back, and the portfolio is what it was when the ledger was closed, or when its process died.
+    Each event carries a digest over itself and all before it, so that none can be changed unseen.
 
     Args:
         place: the file, made with its folders where there is none; or a SQLAlchemy URL. ``"sqlite://"`` is in
@@ -104,6 +110,14 @@ class SqlLedger(Ledger):
             LedgerError: it was never open.
         """
         return self._state().portfolio
+
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """The executions without a proven end, oldest first.
+
+        Raises:
+            LedgerError: it was never open.
+        """
+        return tuple(self._state().unfinished.values())
 
     async def append(self, event: LedgerEvent, /) -> None:
         """Commit `event` and its postings to disk, then let it count; both, or neither."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import sqlite3
 from collections import defaultdict
@@ -25,14 +26,34 @@ from triarb.money import arithmetic, plain
 _PAGE: Final = 1000
 
 
+BEGINNING: Final = "0" * 64
+"""What stands for the digest before the first event."""
+
+
 @attrs.frozen
 class Entry:
-    """One event as it is stored; `seq` counts from 1 without a gap."""
+    """One event as it is stored; `seq` counts from 1 without a gap, `digest` chains it to the one before it."""
 
     seq: int
     at_ns: int
     kind: str
     payload: str
+    digest: str
+
+    @classmethod
+    def after(cls, previous: str, seq: int, at_ns: int, kind: str, payload: str) -> "Entry":
+        """The entry that follows the one whose digest is `previous`."""
+        return cls(seq, at_ns, kind, payload, chained(previous, seq, at_ns, kind, payload))
+
+    def follows(self, previous: str) -> bool:
+        """Whether it is as it was written, after the entry whose digest is `previous`."""
+        return self.digest == chained(previous, self.seq, self.at_ns, self.kind, self.payload)
+
+
+def chained(previous: str, seq: int, at_ns: int, kind: str, payload: str) -> str:
+    """SHA-256 over all that an entry says and the digest before it, in hexadecimal digits."""
+    text = f"{previous}\n{seq}\n{at_ns}\n{kind}\n{payload}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @attrs.frozen

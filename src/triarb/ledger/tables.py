@@ -13,8 +13,9 @@ journal = sa.Table(
     sa.Column("at_ns", sa.BigInteger(), nullable=False),
     sa.Column("kind", sa.Text(), nullable=False),
     sa.Column("payload", sa.Text(), nullable=False),
+    sa.Column("digest", sa.Text(), nullable=False),
 )
-"""Every event, numbered from 1 without a gap."""
+"""Every event, numbered from 1 without a gap; its digest is over itself and the digest of the one before it."""
 
 postings = sa.Table(
     "postings",

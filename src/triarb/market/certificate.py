@@ -71,7 +71,7 @@ class Certificate:
 def verify(certificate: Certificate, rates: RateTable) -> str | None:
     """Whether `certificate` holds at the quotes and fees that `rates` has now: one pass over the usable markets.
 
-    It takes every market's two directions from their exact prices and fees, the worse of two parallel markets as well
+    It takes every market's two directions from their exact prices and lowest fees, the worse of two parallel markets as well
     as the better, and shares no code with the making of certificates.
 
     Returns:
@@ -129,4 +129,4 @@ def _fault(certificate: Certificate) -> str | None:
 
 
 def _net_rate(quote: Quote, side: Side, fee: Fee) -> Fraction:
-    return gross_rate(side, quote.price_for(side)) * fee.kept(side)
+    return gross_rate(side, quote.price_for(side)) * fee.lowest.kept(side)

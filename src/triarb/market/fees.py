@@ -9,7 +9,7 @@ import attrs
 
 from triarb.exceptions import UsageError
 from triarb.model import Fee, FeeSide, Market, Provenance
-from triarb.money import BPS, arithmetic, parse_bps
+from triarb.money import BPS, arithmetic, parse_bps, parse_decimal
 
 
 @attrs.frozen
@@ -46,6 +46,27 @@ class FeeSchedule:
             if market.taker is not None
         }
         return cls(fees, otherwise)
+
+    def paid_in(self, asset: str, charged: str | Decimal) -> Self:
+        """The same fees where the account pays them in `asset`, of which `charged` of each fee is taken.
+
+        >>> FeeSchedule.flat(10).paid_in("BNB", "0.75").fee("BTC/USDT").token.rate
+        Decimal('0.00075')
+
+        Raises:
+            UsageError: `charged` is no number from 0 to 1.
+        """
+        try:
+            part = parse_decimal(charged)
+        except ValueError as error:
+            raise UsageError(f"charged: {error}", hint='"0.75" is 25 % off') from None
+        if not 0 <= part <= 1:
+            raise UsageError(f"charged is {charged}", hint='"0.75" is 25 % off')
+        with arithmetic():
+            own = {s: fee.payable_in(asset, fee.rate * part) for s, fee in self.by_symbol.items()}
+            other = self.otherwise
+            otherwise = other and other.payable_in(asset, other.rate * part)
+        return attrs.evolve(self, by_symbol=own, otherwise=otherwise)
 
     def fee(self, symbol: str) -> Fee | None:
         """What `symbol` takes; None where that is unknown."""

@@ -30,7 +30,7 @@ def kept(fee: Fee, side: Side) -> float:
 
 
 class RateTable:
-    """The directed rates of an exchange, net of fee, as they stand after the last update.
+    """The directed rates of an exchange, net of the lowest fee that could apply, as they stand after the last update.
 
     Edges are sorted by tail, then head; those of asset ``i`` are ``range(offsets[i], offsets[i + 1])``.
 
@@ -47,15 +47,15 @@ class RateTable:
     ) -> None:
         self._markets = {market.symbol: market for market in markets}
         self._fees: dict[str, Fee] = {}
+        self._lowest: dict[str, Fee] = {}
         self._quotes: dict[str, Quote] = {}
         self._refused: dict[str, str] = {}
-        self.pending: dict[
-            str, Quote | Withdrawn
-        ] = {}  # the last word on a market, not yet taken in
+        self.pending: dict[str, Quote | Withdrawn] = {}
         for symbol, market in self._markets.items():
             fee = fees.fee(symbol)
             if fee is not None:
                 self._fees[symbol] = fee
+                self._lowest[symbol] = fee.lowest
             self._refused[symbol] = "market.no_quote" if market.active else "market.inactive"
 
         self.assets: Sequence[str] = sorted(
@@ -144,12 +144,12 @@ class RateTable:
         self._rates[edge] = 0.0 if best is None else self._float(*best)
 
     def _float(self, symbol: str, side: Side) -> float:
-        price, part = float(self._quotes[symbol].price_for(side)), kept(self._fees[symbol], side)
+        price, part = float(self._quotes[symbol].price_for(side)), kept(self._lowest[symbol], side)
         return price * part if side is Side.SELL else part / price
 
     def _leg(self, symbol: str, side: Side) -> Leg:
         price = self._quotes[symbol].price_for(side)
-        return Leg(self._markets[symbol], side, price, self._fees[symbol])
+        return Leg(self._markets[symbol], side, price, self._lowest[symbol])
 
     def leg(self, edge: int) -> Leg:
         """The exact leg of an edge whose rate is not zero.

@@ -5,20 +5,25 @@ of it, `account` is what we hold and how we came to hold it, `event` what observ
 """
 
 from triarb.model.account import (
+    RECENT as RECENT,
     Answered as Answered,
     Balance as Balance,
     BalancesSet as BalancesSet,
     EpochStarted as EpochStarted,
     ExecutionEnded as ExecutionEnded,
     ExecutionStarted as ExecutionStarted,
+    FeeCheck as FeeCheck,
     Filled as Filled,
     Halted as Halted,
     Health as Health,
     Intended as Intended,
+    Intent as Intent,
     LedgerEvent as LedgerEvent,
     Portfolio as Portfolio,
+    Proven as Proven,
     Resumed as Resumed,
     RunEnded as RunEnded,
+    Unfinished as Unfinished,
 )
 from triarb.model.cycle import (
     DEFAULT_GAP_BPS as DEFAULT_GAP_BPS,
@@ -45,6 +50,7 @@ from triarb.model.event import (
 from triarb.model.market import (
     Fee as Fee,
     FeeSide as FeeSide,
+    FeeToken as FeeToken,
     Level as Level,
     Market as Market,
     OrderBook as OrderBook,
@@ -60,9 +66,12 @@ from triarb.model.order import (
     LegResult as LegResult,
     NotFound as NotFound,
     Order as Order,
+    OrderOutcome as OrderOutcome,
     OrderState as OrderState,
     OrderStatus as OrderStatus,
     Outcome as Outcome,
+    Purpose as Purpose,
     Submission as Submission,
     SubmissionStatus as SubmissionStatus,
 )
+from triarb.model.results import Results as Results

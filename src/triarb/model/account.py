@@ -2,12 +2,25 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
+from typing import Final
 
 import attrs
 
 from triarb.model.cycle import Plan
-from triarb.model.order import Execution, Fill, Order, SubmissionStatus
-from triarb.money import ZERO, arithmetic
+from triarb.model.order import (
+    Execution,
+    Fill,
+    Order,
+    OrderOutcome,
+    Purpose,
+    SubmissionStatus,
+)
+from triarb.model.results import Results
+from triarb.money import ZERO, arithmetic, to_decimal
+
+RECENT: Final = 50
+"""How many executions `Portfolio.recent` keeps, and its health is judged by."""
 
 
 @attrs.frozen
@@ -25,20 +38,59 @@ class Balance:
 
 
 @attrs.frozen
+class FeeCheck:
+    """What the last fills of one market were charged, against what their plans counted on.
+
+    In bps of what the fills traded, each fill by its size; a fee token by the price that its plan had of it.
+
+    Attributes:
+        fills: how many.
+        charged_bps: what they were charged; None where none of it has a price.
+        drift_bps: how much more that is than their plans said; below zero, how much less.
+        assets: what they were charged in.
+        unexpected: how many were charged in an asset that their plan does not name.
+        last_charged_bps: what those of the last execution were charged; None where none of it has a price.
+        last_drift_bps: how much more that is than its plan said.
+        last_unexpected: the assets that they were charged in and that its plan does not name.
+    """
+
+    fills: int
+    charged_bps: Decimal | None
+    drift_bps: Decimal
+    assets: tuple[str, ...] = ()
+    unexpected: int = 0
+    last_charged_bps: Decimal | None = None
+    last_drift_bps: Decimal = ZERO
+    last_unexpected: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class Health:
     """How the last executions went.
 
     Attributes:
         executions: how many of them these figures are of.
-        consecutive_losses: executions in a row, the last one included, that lost in their start asset.
+        consecutive_losses: executions in a row, the last one included, that lost in their start asset; since a person
+            last resumed.
         leg_latency_ms: the median time from sending a leg to knowing its outcome; None before the first leg.
         short_rate: the fraction of them that a leg ended early.
+        fees: by symbol, what their fills were charged against what was expected; since a person last resumed.
     """
 
     executions: int = 0
     consecutive_losses: int = 0
     leg_latency_ms: float | None = None
     short_rate: float = 0.0
+    fees: Mapping[str, FeeCheck] = attrs.field(factory=dict)
+
+    @property
+    def fee_drift_bps(self) -> Decimal | None:
+        """How much more was charged than expected, over all fills; None before the first."""
+        fills = sum(check.fills for check in self.fees.values())
+        if not fills:
+            return None
+        drifts = (Fraction(check.drift_bps) * check.fills for check in self.fees.values())
+        return to_decimal(sum(drifts, Fraction(0)) / fills)
 
 
 @attrs.frozen
@@ -55,6 +107,8 @@ class Portfolio:
         realised: the result by UTC day and asset of the ended executions, residues apart.
         recent: the last executions, the newest last.
         halted: why no new exposure may be taken; None where it may.
+        results: what ended executions changed, by day and moment, for limits on losses and for pauses.
+        looked_at: how many executions had started when a person last resumed; 0 where nobody has.
     """
 
     balances: Mapping[str, Decimal] = attrs.field(factory=dict)
@@ -67,6 +121,8 @@ class Portfolio:
     recent: tuple[Execution, ...] = ()
     health: Health = attrs.field(factory=Health)
     halted: str | None = None
+    results: Results = attrs.field(factory=Results)
+    looked_at: int = 0
 
     def free(self, asset: str) -> Decimal:
         """What may be spent of `asset`: the balance less what is reserved."""
@@ -102,12 +158,19 @@ class ExecutionStarted:
 
 @attrs.frozen
 class Intended:
-    """An order is about to be sent. Durable before its first byte leaves."""
+    """An order is about to be sent. Durable before its first byte leaves.
+
+    Attributes:
+        leg: the plan's leg, counted from 1; unwinding counts on from the last.
+        attempt: 0, or which sending of the leg's rest it is.
+    """
 
     at_ns: int
     number: int
     leg: int
     order: Order
+    attempt: int = 0
+    purpose: Purpose = Purpose.OPEN
 
 
 @attrs.frozen
@@ -128,6 +191,23 @@ class Filled:
     at_ns: int
     number: int
     fill: Fill
+
+
+@attrs.frozen
+class Proven:
+    """What became of an order; its fills are on record already, and no more can come.
+
+    Attributes:
+        evidence: what proves it.
+        by_hand: whether a person says so.
+    """
+
+    at_ns: int
+    number: int
+    client_id: str
+    outcome: OrderOutcome
+    evidence: str = ""
+    by_hand: bool = False
 
 
 @attrs.frozen
@@ -179,8 +259,43 @@ LedgerEvent = (
     | Intended
     | Answered
     | Filled
+    | Proven
     | ExecutionEnded
     | Halted
     | Resumed
     | RunEnded
 )
+
+
+@attrs.frozen
+class Intent:
+    """One order of an unfinished execution, and all that the ledger knows of it.
+
+    Attributes:
+        intended: as it was intended.
+        answered: what the answer to it proved; None where no answer is on record.
+        fills: those on record.
+        outcome: what became of it; None where that is not proven.
+    """
+
+    intended: Intended
+    answered: Answered | None = None
+    fills: tuple[Fill, ...] = ()
+    outcome: OrderOutcome | None = None
+    proven_ns: int = 0
+
+
+@attrs.frozen
+class Unfinished:
+    """An execution that runs, was cut off, or is stuck.
+
+    Attributes:
+        intents: its orders, in the order in which they were intended.
+        stuck: whether it ended so.
+    """
+
+    number: int
+    plan: Plan
+    started_ns: int
+    intents: tuple[Intent, ...] = ()
+    stuck: bool = False

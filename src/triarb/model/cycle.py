@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from triarb.model.market import Fee, Market, OrderBook, Quote, Side, gross_rate
-from triarb.money import plain, to_decimal
+from triarb.money import ZERO, plain, to_decimal
 
 
 @attrs.frozen
@@ -219,6 +219,11 @@ class PlannedLeg:
         received: what it then brings, fee taken off.
         worst_given: what it spends if it fills whole at its limit price.
         worst_received: what it then brings.
+        resend: base units that a second order at the same limit price is expected to trade, IOC, for what this one
+            leaves unspent by filling better than its limit; 0 where the book shows no more there, the market takes no
+            less, or it wins nothing. An executor may send it, as a second attempt, and sizes it from what is really
+            left, as any leg.
+        resend_gain: what the last leg would bring more for it, in the start asset; no result of a plan counts it.
     """
 
     market: Market
@@ -231,6 +236,8 @@ class PlannedLeg:
     worst_given: Decimal
     worst_received: Decimal
     time_in_force: TimeInForce = TimeInForce.IOC
+    resend: Decimal = ZERO
+    resend_gain: Decimal = ZERO
 
     @property
     def given_asset(self) -> str:

@@ -43,20 +43,43 @@ class Provenance(enum.StrEnum):
 
 
 @attrs.frozen
+class FeeToken:
+    """An exchange's own token, in which it charges less for as long as enough of it is held, and silently not after that.
+
+    Attributes:
+        asset: such as ``BNB``.
+        rate: the fraction of the trade that is charged in it.
+        full_rate: the fraction that is taken as if there were no token, where too little of it is held.
+        bid: what one unit brings in the market's quote asset, by which it is charged; None where no market tells.
+        ask: what one unit costs there.
+        counted: whether the fee counts on it, rather than on the full rate.
+    """
+
+    asset: str
+    rate: Decimal
+    full_rate: Decimal
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    counted: bool = False
+
+
+@attrs.frozen
 class Fee:
     """What one market takes from a taker.
 
     Attributes:
-        rate: the fraction of the trade, such as ``Decimal("0.001")`` for 10 bps; a rebate is negative.
+        rate: the fraction of the trade that it counts with, such as ``Decimal("0.001")`` for 10 bps; a rebate is negative.
         charged_in: the asset that it is taken in.
         provenance: where the rate comes from.
         note: the provenance in words, where one word is not enough.
+        token: the token that the account pays fees in, if it does.
     """
 
     rate: Decimal
     provenance: Provenance
     charged_in: FeeSide = FeeSide.RECEIVED
     note: str = ""
+    token: FeeToken | None = None
 
     def on_given(self, side: Side) -> bool:
         """Whether a trade of `side` pays it on top of what it gives, rather than from what it receives."""
@@ -68,6 +91,38 @@ class Fee:
         """The part of the gross rate that a trade of `side` keeps after this fee."""
         rate = Fraction(self.rate)
         return 1 / (1 + rate) if self.on_given(side) else 1 - rate
+
+    @property
+    def lowest(self) -> "Fee":
+        """The lowest that could apply: with the token, whatever is held. For nominations."""
+        if self.token is None:
+            return self
+        return attrs.evolve(self, rate=min(self.rate, self.token.rate))
+
+    @property
+    def worst(self) -> "Fee":
+        """The highest that could apply: as if the token ran out."""
+        if self.token is None or self.rate >= self.token.full_rate:
+            return self
+        return attrs.evolve(self, rate=self.token.full_rate)
+
+    def payable_in(self, asset: str, rate: Decimal) -> "Fee":
+        """The same where `rate` is charged in `asset`; it is not counted on."""
+        return attrs.evolve(self, token=FeeToken(asset, rate, self.rate))
+
+    def with_token_at(self, bid: Decimal, ask: Decimal) -> "Fee":
+        """The same with its token at these prices in the market's quote asset; it is not counted on."""
+        token = self.token and attrs.evolve(self.token, bid=bid, ask=ask)
+        return attrs.evolve(self, token=token)
+
+    def counting_on_token(self) -> "Fee":
+        """The same at what its token costs, where that has a price: charged at the bid, and bought at the ask."""
+        token = self.token
+        if token is None or not token.bid or not token.ask:
+            return self
+        cost = Fraction(token.rate) * Fraction(token.ask) / Fraction(token.bid)
+        rate = Decimal(f"{-(-cost * 10**18 // 1)}E-18")  # rounded up
+        return attrs.evolve(self, rate=rate, token=attrs.evolve(token, counted=True))
 
 
 @attrs.frozen

@@ -3,11 +3,12 @@
 import enum
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 
 import attrs
 
-from triarb.model.cycle import Plan, Refused, TimeInForce
-from triarb.model.market import Side
+from triarb.model.cycle import Plan, PlannedLeg, Refused, TimeInForce
+from triarb.model.market import Side, gross_rate
 from triarb.money import ZERO, arithmetic
 
 
@@ -139,11 +140,41 @@ class NotFound:
     symbol: str
 
 
+class OrderOutcome(enum.StrEnum):
+    """What became of an order, proven; decided by what filled, never by a status word."""
+
+    FILLED = "filled"
+    """All of it."""
+    PARTIAL = "partial"
+    """A part of it, and no more can come."""
+    EXPIRED = "expired"
+    """Nothing: it found no price within its limit."""
+    CANCELED = "canceled"
+    """Nothing: it was taken back."""
+    REJECTED = "rejected"
+    """Nothing: the exchange did not take it, by its own structured word, or it was never sent."""
+    NEVER = "never"
+    """Nothing: it never arrived, and no longer can."""
+
+
+class Purpose(enum.StrEnum):
+    """What an order does to what is at risk: a halt forbids the first kind, never the others unless it freezes all."""
+
+    OPEN = "open"
+    """It spends the start asset: leg 1."""
+    CLOSE = "close"
+    """It goes on with what the execution brought so far, as planned."""
+    UNWIND = "unwind"
+    """It turns what the execution is stranded with towards the start asset, off the plan."""
+
+
 class Outcome(enum.StrEnum):
     """How an execution ended."""
 
     COMPLETED = "completed"
     """Every leg filled; whatever rounding left is in the residues."""
+    UNWOUND = "unwound"
+    """A leg fell short, and what it stranded was turned back into the start asset, but for what no market takes."""
     SHORT = "short"
     """A leg fell short, so that middle assets are left in the residues."""
     NOTHING = "nothing"
@@ -154,13 +185,18 @@ class Outcome(enum.StrEnum):
 
 @attrs.frozen
 class LegResult:
-    """What one leg really did."""
+    """What one order of an execution really did.
+
+    Attributes:
+        outcome: what became of it; None where that is not proven.
+    """
 
     order: Order
     fills: tuple[Fill, ...]
     sent_ns: int
     done_ns: int
     reason: str = ""
+    outcome: OrderOutcome | None = None
 
     @property
     def filled(self) -> Decimal:
@@ -174,9 +210,11 @@ class Execution:
 
     Attributes:
         number: counts the executions of a ledger from 1.
+        legs: the plan's legs, as far as an order was intended for them, in their order.
         changes: what it did to the balances, by asset, fees included.
         fees: what was charged, by asset.
         reason: why it ended before its last leg, if it did.
+        further: the orders beyond the plan's legs, in their order: rests sent again, and unwinding.
     """
 
     number: int
@@ -188,11 +226,97 @@ class Execution:
     started_ns: int
     ended_ns: int
     reason: Refused | None = None
+    further: tuple[LegResult, ...] = ()
 
     @property
     def result(self) -> Decimal:
-        """What it brought or cost in the start asset; residues at nothing."""
-        return self.changes.get(self.plan.start, ZERO)
+        """What it brought or cost in the start asset, less `taken`; what it left in other assets beyond that at nothing."""
+        with arithmetic():
+            return self.changes.get(self.plan.start, ZERO) - self.taken
+
+    @property
+    def taken(self) -> Decimal:
+        """What it took of other assets, such as a fee token, less what it left in others, in the start asset; never below 0.
+
+        A fee that a token pays leaves whole what a leg brings: where the next leg cannot spend all of that, the rest of
+        it is not lost.
+        """
+        took, left = self._others()
+        if took <= left:
+            return ZERO
+        return Decimal(f"{-(-(took - left) * 10**18 // 1)}E-18")  # rounded up
+
+    @property
+    def left(self) -> Decimal:
+        """What it left in other assets beyond what it took of them, in the start asset: nobody has sold it yet."""
+        took, left = self._others()
+        if left <= took:
+            return ZERO
+        return Decimal(f"{(left - took) * 10**18 // 1}E-18")  # rounded down
+
+    def _others(self) -> tuple[Fraction, Fraction]:
+        """What it took of assets beside the start asset, and what it left in them, in the start asset."""
+        if not self.residues:
+            return Fraction(0), Fraction(0)
+        worth = self.worth()
+        took = {asset: -change for asset, change in self.residues.items() if change < 0}
+        left = {asset: change for asset, change in self.residues.items() if change > 0}
+        brought = sum((Fraction(n) * worth.get(asset, 0) for asset, n in left.items()), Fraction(0))
+        return self._cost_of(took, worth), brought
+
+    @property
+    def fee_cost(self) -> Decimal:
+        """Its fees in the start asset, by `worth`, rounded up at 18 decimals.
+
+        An asset that has no worth here counts as the full fee of the trades that were charged in it.
+        """
+        return Decimal(f"{-(-self._cost_of(self.fees, self.worth()) * 10**18 // 1)}E-18")
+
+    def _cost_of(self, amounts: Mapping[str, Decimal], worth: Mapping[str, Fraction]) -> Fraction:
+        total = Fraction(0)
+        for asset, amount in amounts.items():
+            if asset in worth:
+                total += Fraction(amount) * worth[asset]
+            else:
+                total += self._full_fees(asset, worth)
+        return total
+
+    def _full_fees(self, asset: str, worth: Mapping[str, Fraction]) -> Fraction:
+        """What the trades charged in `asset` would have paid without it, in the start asset."""
+        rates = {leg.market.symbol: leg.fee.worst.rate for leg in self.plan.legs}
+        total = Fraction(0)
+        for fill in (fill for leg in self.legs for fill in leg.fills if asset in fill.fees):
+            notional = Fraction(fill.amount) * Fraction(fill.price) * worth.get(fill.quote, 0)
+            total += notional * Fraction(rates.get(fill.symbol, ZERO))
+        return total
+
+    def worth(self) -> dict[str, Fraction]:
+        """A unit of each asset of the cycle, and of a fee token that has a price, in the start asset.
+
+        By the gross prices of the legs after it; a leg that did not fill counts with its limit price. A fee token is
+        worth what it costs to buy.
+        """
+        worth = {self.plan.start: Fraction(1)}
+        for number, leg in reversed(list(enumerate(self.plan.legs))):
+            fills = self._fills_of(number, leg)
+            rate = gross_rate(leg.side, leg.limit_price)
+            if fills:
+                notional = sum(Fraction(fill.amount) * Fraction(fill.price) for fill in fills)
+                price = notional / Fraction(_amount(fills))
+                rate = 1 / price if leg.side is Side.BUY else price
+            worth.setdefault(leg.given_asset, worth.get(leg.received_asset, Fraction(0)) * rate)
+        for leg in self.plan.legs:
+            token = leg.fee.token
+            if token is not None and token.ask is not None:
+                quote = worth.get(leg.market.quote, Fraction(0))
+                worth.setdefault(token.asset, Fraction(token.ask) * quote)
+        return worth
+
+    def _fills_of(self, number: int, leg: PlannedLeg) -> tuple[Fill, ...]:
+        """The fills of a leg of the plan; none where it was not traded, or something else in its place."""
+        if number >= len(self.legs) or self.legs[number].order.symbol != leg.market.symbol:
+            return ()
+        return self.legs[number].fills
 
     @property
     def residues(self) -> dict[str, Decimal]:

@@ -8,7 +8,7 @@ import attrs
 from triarb.exceptions import PolicyViolation
 from triarb.market.fees import FeeSchedule
 from triarb.model import Cycle, Opportunity, OrderBook, RateView, Refused
-from triarb.pricing.size import best_size
+from triarb.pricing.depth import unprofitable
 
 
 def confirm(
@@ -20,12 +20,12 @@ def confirm(
 ) -> Opportunity | Refused:
     """An opportunity where `books` show a size of `cycle` that profits from its start asset; else why not.
 
-    The prices that nominated the cycle are not used: every leg is priced anew at the top of its book, and some size
-    must leave more of the start asset than it spends once every leg is rounded to its step, within all minimums and
-    maximums. Whole depth is for `profit_at`; which size to trade is for a `Sizer`.
+    The prices that nominated the cycle are not used: every leg is priced anew, and some size through the whole depth of
+    the books must leave more of the start asset than it spends once every leg is rounded to its step, within all
+    minimums and maximums, whatever its last units earn. Which size to trade is for a `Sizer`.
 
     Refused: ``book.missing``, ``market.one_sided``, ``market.crossed``, ``market.no_fee``, ``cycle.unprofitable``
-    (with the rate that nominated it and the rate now), and all that `most_profitable` refuses.
+    (with the rate that nominated it and the rate now), and what `triarb.pricing.most_profitable_depth` refuses.
 
     Raises:
         PolicyViolation: its legs are no closed path over distinct assets and markets: a finder broke its contract.
@@ -52,11 +52,9 @@ def confirm(
             f"{cycle.id} was nominated at {cycle.net_rate:.9f} and stands at {now.net_rate:.9f}",
             {"cycle": cycle.id, "nominated": cycle.net_rate, "now": now.net_rate},
         )
-    size = best_size(now, books)
-    if isinstance(size, Refused):
-        return size
     taken = {leg.market.symbol: books[leg.market.symbol] for leg in now.legs}
-    return Opportunity(now, cycle, MappingProxyType(taken), rates, now_ns)
+    opportunity = Opportunity(now, cycle, MappingProxyType(taken), rates, now_ns)
+    return unprofitable(opportunity) or opportunity
 
 
 def _check_path(cycle: Cycle) -> None:

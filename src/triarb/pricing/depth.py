@@ -6,35 +6,42 @@ paid for by what the leg before it brings. How the best is found, and why it is 
 1. *One number tells a size.* What a leg brings, and what it must have, rise with its amount. So among all sizes with the
    same amount of the last leg there is one with the least amount of every leg: it spends the least, its limits are the
    best, and if any of them keeps the bounds on what leg 1 spends and on the edge at the margin, it does. Whether it does
-   falls with the amount of the last leg: `Sizes.largest` is the largest that does, found by bisection.
+   falls with the amount of the last leg: `Sizes.largest` is the largest that does.
 2. *The bounds make a box.* No leg needs more than it has in that largest size, and every size within those amounts keeps
    the bounds. In the box, an amount of any one leg (the pivot: the leg whose step is worth most) tells the best size with
    it: as little as possible before it, as much as possible after it.
-3. *A line above it.* Without rounding, what the least size for an amount of the last leg earns is straight between the
-   points at which some leg comes to a new level. So the ends of an interval between two of these bound all in it:
-   intervals are halved, the most promising first, until few pivot amounts are left in one, and those are tried.
-4. *What is left is a certificate.* If the budget ends the search, no size earns more than the best bound that is left.
+3. *A line above it.* Between two amounts of the pivot at which some leg comes to a new level, what a size earns is a
+   sawtooth below a straight line: that of its legs without rounding. There are as many such stretches as levels, and
+   one where the books have one. The stretches are tried from the highest line down, each from its high end, and only as
+   far as its line is no lower than the best that was found.
+4. *What is left is a certificate.* If the budget ends the search, no size earns more than the highest line that is left.
+
+Of sizes that earn the same, the one that spends least is taken. A question about the tops of the books is the same
+question on books cut to one level (`at_top`).
 """
 
-import heapq
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import pairwise
+from fractions import Fraction
 from typing import Any, Final
 
 import attrs
 
 from triarb.model import Cycle, Opportunity, PlannedLeg, Refused
-from triarb.money import ZERO, arithmetic, plain
+from triarb.money import BPS, ZERO, arithmetic, plain, to_decimal
 from triarb.pricing.legs import planned, step_of
+from triarb.pricing.plan import make_plan
 from triarb.pricing.size import Priced
-from triarb.pricing.sizes import Bounds, Sizes, ladders_of
+from triarb.pricing.sizes import Bounds, Sizes, Stretch, ladders_of, ways_back
 
-BUDGET: Final = 20_000
-"""How many sizes `most_profitable_depth` tries before it settles for the best so far: about a tenth of a second."""
+BUDGET: Final = 100_000
+"""How many sizes are tried before the best so far must do: about a tenth of a second.
 
-LEAF: Final = 32
-"""Intervals of no more pivot amounts than this are tried out rather than halved."""
+Only an edge of less than about a thousandth of a bps can need so many.
+"""
+
+_SHRINKS: Final = 8
+"""How often a size whose loss is above its bound is made smaller."""
 
 
 @attrs.frozen
@@ -54,6 +61,42 @@ class Sized(Priced):
 
 
 _NO_BOUNDS: Final = Bounds()
+_ANY_EDGE: Final = Bounds(min_edge_bps=-BPS)
+
+
+def most_profitable(opportunity: Opportunity, max_amount: Decimal | None = None) -> Sized | Refused:
+    """The size of most profit at the tops of the books, leg 1 spending at most `max_amount` of the start asset.
+
+    It is `most_profitable_depth` of `at_top`, and refuses the same.
+    """
+    return most_profitable_depth(at_top(opportunity), Bounds(max_amount=max_amount))
+
+
+def at_top(opportunity: Opportunity) -> Opportunity:
+    """`opportunity` as if its books had one level a side."""
+    books = {
+        symbol: book if len(book.bids) <= 1 >= len(book.asks) else book.top()
+        for symbol, book in opportunity.books.items()
+    }
+    return attrs.evolve(opportunity, books=books)
+
+
+def unprofitable(opportunity: Opportunity) -> Refused | None:
+    """Why no size earns anything through the whole depth of the books, whatever its last units earn; None where one does.
+
+    Refused: as by `most_profitable_depth`; also where its budget ended the search.
+    """
+    answer = ladders_of(opportunity.cycle, opportunity.books, _ANY_EDGE.least_rate)
+    if isinstance(answer, Refused):
+        return answer
+    sizes = Sizes.of(answer, _ANY_EDGE)
+    largest, stop = sizes.largest()
+    if not largest:
+        return _no_size(opportunity.cycle, _ANY_EDGE, stop)
+    if sizes.profit(sizes.least(len(answer) - 1, largest)) > 0:  # the largest, as a rule
+        return None
+    found = _search(sizes, largest, BUDGET, any_profit=True)
+    return _no_profit(opportunity.cycle, sizes, found) if found.steps is None else None
 
 
 def most_profitable_depth(
@@ -62,25 +105,57 @@ def most_profitable_depth(
     """The size of most profit through the whole depth of the books, within `bounds`.
 
     Exact, unless the search is longer than `budget`, or `max_loss` is what binds it: a loss rises and falls with every
-    rounding, so of the sizes with the same pivot amount only the one that earns most is tried against it. Both are in
-    the `gap`.
+    rounding. Of the sizes with the same pivot amount only the one that earns most is tried against it, by a loss that
+    is never above the exact one (`Sizes.loss`); where the exact one of the best is, smaller sizes are tried until it is
+    not. All of that is in the `gap`.
 
-    Refused: ``cycle.no_depth``, ``cycle.below_minimum``, ``cycle.above_maximum``, ``cycle.no_profit_after_rounding``,
-    ``market.off_tick``, ``size.edge``, ``size.balance``, ``size.bound``, ``size.max_loss``.
+    Refused: ``cycle.unprofitable``, ``cycle.no_depth``, ``cycle.below_minimum``, ``cycle.above_maximum``,
+    ``cycle.no_profit_after_rounding``, ``market.off_tick``, ``size.edge``, ``size.balance``, ``size.bound``,
+    ``size.max_loss``.
     """
+    backs = ways_back(opportunity, bounds.gap_bps) if bounds.max_loss is not None else ()
+    sized = _sized(opportunity, bounds, budget, backs)
+    if bounds.max_loss is None or isinstance(sized, Refused):
+        return sized
+    smaller, best = sized, sized
+    for tried in range(_SHRINKS):
+        plan = make_plan(opportunity, smaller.legs, bounds.gap_bps)
+        with arithmetic():
+            loss, at_stake = plan.max_loss, plan.at_stake
+            if loss <= bounds.max_loss:
+                gap = best.profit + best.gap - smaller.profit
+                return attrs.evolve(smaller, gap=gap, binding="max_loss") if tried else sized
+        if bounds.max_loss <= 0:
+            break
+        # The loss is all but linear in the size: go to where it meets the bound, and then a little less.
+        less = Fraction(at_stake) * Fraction(bounds.max_loss) / Fraction(loss)
+        room = to_decimal(less * Fraction(99 if tried else 100, 100))
+        answer = _sized(opportunity, attrs.evolve(bounds, max_amount=room), budget, backs)
+        if isinstance(answer, Refused):
+            break
+        smaller = answer
+    return _no_size(opportunity.cycle, bounds, "max_loss")
+
+
+def _sized(
+    opportunity: Opportunity, bounds: Bounds, budget: int, backs: Sequence[Fraction]
+) -> Sized | Refused:
+    """`most_profitable_depth`, with `Sizes.loss` for the loss."""
     cycle, books = opportunity.cycle, opportunity.books
-    answer = ladders_of(cycle, books, bounds.least_rate)
-    if isinstance(answer, Refused):
-        return answer
-    sizes = Sizes.of(opportunity, bounds, *answer)
+    ladders = ladders_of(cycle, books, bounds.least_rate)
+    if isinstance(ladders, Refused):
+        return ladders
+    sizes = Sizes.of(ladders, bounds, backs)
     largest, stop = sizes.largest()
     if not largest:
         return _no_size(cycle, bounds, stop)
     found = _search(sizes, largest, budget)
-    with arithmetic():
-        gap = Decimal(found.gap).scaleb(-sizes.digits) if found.gap else ZERO
     if found.steps is None:
-        return _no_size(cycle, bounds, "max_loss") if found.too_risky else _no_profit(cycle, gap)
+        return (
+            _no_size(cycle, bounds, "max_loss")
+            if found.too_risky
+            else _no_profit(cycle, sizes, found)
+        )
     legs: list[PlannedLeg] = []
     for leg, steps in zip(cycle.legs, found.steps, strict=True):
         with arithmetic():
@@ -90,7 +165,13 @@ def most_profitable_depth(
             return result
         legs.append(result)
     symbols = [leg.market.symbol for leg in cycle.legs]
-    return Sized(tuple(legs), gap, _binding(sizes, found, found.steps, stop, symbols))
+    binding = _binding(sizes, found, found.steps, stop, symbols)
+    return Sized(tuple(legs), _in_start(sizes, found.gap), binding)
+
+
+def _in_start(sizes: Sizes, money: int) -> Decimal:
+    with arithmetic():
+        return Decimal(money).scaleb(-sizes.digits) if money else ZERO
 
 
 def _no_size(cycle: Cycle, bounds: Bounds, stop: str) -> Refused:
@@ -112,7 +193,8 @@ def _no_size(cycle: Cycle, bounds: Bounds, stop: str) -> Refused:
     )
 
 
-def _no_profit(cycle: Cycle, gap: Decimal) -> Refused:
+def _no_profit(cycle: Cycle, sizes: Sizes, found: "_Found") -> Refused:
+    gap = _in_start(sizes, found.gap)
     numbers: dict[str, Any] = {"cycle": cycle.id, "start": cycle.start, "gap": gap}
     sentence = f"no size of {cycle.id} from {cycle.start} leaves a profit once every leg is rounded to its step"
     if gap:
@@ -128,61 +210,90 @@ class _Found:
     """What a search came to.
 
     Attributes:
+        most: the steps of every leg in the largest size.
+        stretches: what there was to be searched, the fewest steps first.
         steps: of every leg; None where no size was found.
         profit: of that size.
-        gap: how much more there could be.
-        too_risky: whether a size was passed over because its loss is above its bound, though it earns more.
-        kinks: the ends of the intervals that were searched.
+        spent: by that size.
+        risky: the most that a size would have earned that was passed over because of its loss.
+        untried: the most that a size could earn that the budget left untried.
     """
 
+    most: Sequence[int]
+    stretches: Sequence[Stretch]
     steps: list[int] | None = None
     profit: int = 0
-    gap: int = 0
-    too_risky: bool = False
-    kinks: Sequence[int] = ()
+    spent: int = 0
+    risky: int = 0
+    untried: int = 0
+
+    @property
+    def too_risky(self) -> bool:
+        """Whether a size was passed over because its loss is above its bound, though it earns more."""
+        return self.risky > self.profit
+
+    @property
+    def gap(self) -> int:
+        """How much more there could be."""
+        return max(0, self.untried - self.profit, self.risky - self.profit)
 
 
-def _search(sizes: Sizes, largest: int, budget: int) -> _Found:
-    """The best of the sizes with at most `largest` steps of the last leg."""
-    ladders, pivot, last = sizes.ladders, sizes.pivot, len(sizes.ladders) - 1
-    most = sizes.least(last, largest)
-    found = _Found(kinks=sizes.kinks(largest))
-    risky = 0  # the most that a size passed over would have earned
-    heap: list[tuple[int, int, int]] = []
-
-    def push(low: int, high: int) -> None:
-        low, high = ladders[-1].at_least(low), ladders[-1].at_most(high)
-        if 0 < low <= high:
-            bound = max(sizes.relaxed(low), sizes.relaxed(high))
-            if bound > found.profit:
-                heapq.heappush(heap, (-bound, low, high))
-
-    push(1, found.kinks[0])
-    for before, kink in pairwise(found.kinks):
-        push(before + 1, kink)
-    while heap and -heap[0][0] > found.profit and budget > 0:
-        _, low, high = heapq.heappop(heap)
-        first, end = (sizes.least(last, steps, pivot)[0] for steps in (low, high))
-        if end - first > LEAF:
-            middle = (low + high) // 2
-            push(low, middle)
-            push(middle + 1, high)
-            continue
-        count = end
-        while count >= first:
-            budget -= 1
-            amounts = sizes.through(count, most)
-            profit = sizes.profit(amounts)
-            if profit > found.profit:
-                if sizes.bounds.max_loss is None or sizes.loss(amounts) <= sizes.bounds.max_loss:
-                    found.steps, found.profit = amounts, profit
-                else:
-                    risky = max(risky, profit)
-            count = ladders[pivot].at_most(count - 1)
-    open_bound = -heap[0][0] if heap else 0
-    found.gap = max(0, open_bound - found.profit, risky - found.profit)
-    found.too_risky = risky > found.profit
+def _search(sizes: Sizes, largest: int, budget: int, *, any_profit: bool = False) -> _Found:
+    """The best of the sizes with at most `largest` steps of the last leg; or any one that earns something."""
+    most = sizes.least(len(sizes.ladders) - 1, largest)
+    found = _Found(most, sizes.stretches(most))
+    for stretch in sorted(found.stretches, key=lambda stretch: -stretch.most):
+        if stretch.most < max(found.profit, 1) or (any_profit and found.steps):
+            break
+        if budget <= 0:
+            found.untried = max(found.untried, stretch.most)
+            break
+        budget -= _try_out(sizes, stretch, found, budget, any_profit=any_profit)
     return found
+
+
+def _try_out(
+    sizes: Sizes,
+    stretch: Stretch,
+    found: _Found,
+    budget: int,
+    *,
+    any_profit: bool,
+) -> int:
+    """Try the sizes of `stretch` that could be the best; how many were tried, at most `budget`."""
+    before, after, tried = stretch.before, stretch.after, 0
+    (paid, paying), (gained, gaining) = stretch.given, stretch.received
+    low, high = stretch.within(max(found.profit, 1))
+    falling = stretch.slope > 0
+    count = high if falling else low
+    while low <= count <= high:
+        if tried == budget:
+            found.untried = max(found.untried, stretch.bound(count))
+            break
+        tried += 1
+        first = end = count  # spelt out rather than `through`: this is where the time goes
+        for lock, base, brings, least in before:
+            first = -((base - lock * first) // brings)
+            if first < least:  # noqa: PLR1730
+                first = least
+        for base, brings, lock, limit in after:
+            end = (base + brings * end) // lock
+            if end > limit:  # noqa: PLR1730
+                end = limit
+        spent = paid + paying * first
+        profit = gained + gaining * end - spent
+        if profit > found.profit or (profit == found.profit > 0 and spent < found.spent):
+            steps = sizes.through(count, found.most)
+            max_loss = sizes.bounds.max_loss
+            if max_loss is None or sizes.loss(steps) <= max_loss:
+                found.steps, found.profit, found.spent = steps, profit, spent
+                if any_profit:
+                    break
+                low, high = stretch.within(profit)
+            else:
+                found.risky = max(found.risky, profit)
+        count += -1 if falling else 1
+    return tried
 
 
 def _binding(
@@ -195,19 +306,19 @@ def _binding(
     """The name of what keeps the size of `steps` from being larger (`Sized.binding`)."""
     if found.too_risky:
         return "max_loss"
-    if sizes.relaxed(found.kinks[-1]) >= found.profit:
+    if sizes.relaxed(found.most[-1]) >= found.profit:
         return stop  # only rounding keeps it from the largest that there is
-    leg, ladder = len(sizes.ladders) - 1, sizes.ladders[-1]
-    if steps[sizes.pivot] == sizes.least(leg, ladder.at_least(1), sizes.pivot)[0]:
+    last, count = len(sizes.ladders) - 1, steps[sizes.pivot]
+    if count == found.stretches[0].low:
         return "minimum"
-    now = sizes.rows(sizes.least(leg, steps[leg]))
-    for kink in found.kinks[:-1]:
-        above = ladder.at_least(kink + 1)
-        after = sizes.rows(sizes.least(leg, above)) if above > steps[leg] else now
-        if after != now:
-            if sizes.rate(after) < 1:
-                break
-            return (
-                f"limit of {next(s for s, a, b in zip(symbols, now, after, strict=True) if a != b)}"
-            )
+    now = sizes.rows(sizes.least(last, steps[last]))
+    for stretch in found.stretches:
+        if stretch.low > count:
+            above = sizes.through(stretch.low, found.most)
+            after = sizes.rows(sizes.least(last, above[last]))
+            if after != now:
+                if not sizes.earns(after, Fraction(1)):
+                    break
+                changed = next(s for s, a, b in zip(symbols, now, after, strict=True) if a != b)
+                return f"limit of {changed}"
     return "edge"

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import attrs
 
-from triarb.model import Leg, OrderBook, Refused, gross_rate
+from triarb.model import Leg, OrderBook, Refused
 from triarb.money import ZERO, arithmetic, plain
 from triarb.pricing.legs import (
     least_amount,
@@ -34,23 +34,30 @@ class Rung:
         first: the fewest steps that need this level and that the market takes at its price.
         last: the most.
         least: the fewest that the market takes at its price, whether or not they need this level.
-        rate: units received for one unit given at its price, after the fee.
     """
 
     first: int
     last: int
     least: int
-    rate: Fraction
     given_base: Decimal
     given_step: Decimal
     received_base: Decimal
     received_step: Decimal
 
 
-def rungs(leg: Leg, book: OrderBook, least_rate: Fraction) -> tuple[list[Rung], str] | Refused:
+def rungs(
+    leg: Leg, book: OrderBook, top: Fraction, least_rate: Fraction
+) -> tuple[list[Rung], str] | Refused:
     """The rungs of `leg`, and what comes after the last: ``edge``, ``depth of ...`` or ``maximum of ...``.
 
-    Levels whose rate is below `least_rate` are left out, and so are those that are no price of the market's ticks.
+    Left out are levels that are no price of the market's ticks, and those with which the cycle could not keep
+    `least_rate` or earn anything, were all other legs at the tops of their books.
+
+    Args:
+        leg: one of a cycle's.
+        book: of its market.
+        top: what all top prices of the cycle multiply to, after fees.
+        least_rate: what the last unit must come to.
 
     Refused: ``cycle.no_depth``, ``cycle.below_minimum``, ``cycle.above_maximum``, ``market.off_tick``.
     """
@@ -58,28 +65,30 @@ def rungs(leg: Leg, book: OrderBook, least_rate: Fraction) -> tuple[list[Rung], 
     step = step_of(market)
     found: list[Rung] = []
     held = spent = brought = ZERO
+    others = Fraction(0)  # what all other legs multiply to
     end = f"depth of {market.symbol}"
     with arithmetic():
         for level in book.against(side):
-            rate = gross_rate(side, level.price) * fee.kept(side)
-            if rate < least_rate:
-                end = "edge"
-                break
-            given, received = (
-                unit_given(side, level.price, fee),
-                unit_received(side, level.price, fee),
-            )
+            given = unit_given(side, level.price, fee)
+            received = unit_received(side, level.price, fee)
+            if held:
+                others = others or top * Fraction(spent) / Fraction(brought)
+                if Fraction(received) * others < least_rate * Fraction(given) or Fraction(
+                    brought
+                ) * others <= Fraction(spent):
+                    end = "edge"
+                    break
             least, most = least_amount(market, level.price), most_amount(market, level.price)
             shown = held + level.amount
             last = int((shown if most is None else min(shown, most)) // step)
-            first = max(int(held // step) + 1, int(least // step))
+            fewest = int(least // step)
+            first = max(int(held // step) + 1, fewest)
             if first <= last and off_tick(market, level.price) is None:
                 found.append(
                     Rung(
                         first,
                         last,
-                        int(least // step),
-                        rate,
+                        fewest,
                         spent - held * given,
                         step * given,
                         brought - held * received,
@@ -98,7 +107,7 @@ def rungs(leg: Leg, book: OrderBook, least_rate: Fraction) -> tuple[list[Rung], 
 
 def _no_rung(leg: Leg, book: OrderBook, shown: Decimal) -> Refused:
     market, levels = leg.market, book.against(leg.side)
-    if not levels:
+    if not shown:
         return Refused(
             "cycle.no_depth",
             f"{market.symbol} shows no size to {leg.side}",
@@ -139,22 +148,31 @@ class Ladder:
         self, found: Sequence[Rung], end: str, given_digits: int, received_digits: int
     ) -> None:
         self.end = end
-        self.received_digits = received_digits
+        self.given_digits, self.received_digits = given_digits, received_digits
         self.firsts = [rung.first for rung in found]
         self.lasts = [rung.last for rung in found]
         self.leasts = [rung.least for rung in found]
-        self.rates = [rung.rate for rung in found]
-        self.given_bases = [_whole(rung.given_base, given_digits) for rung in found]
-        self.locks = [_whole(rung.given_step, given_digits) for rung in found]
-        self.received_bases = [_whole(rung.received_base, received_digits) for rung in found]
-        self.brings = [_whole(rung.received_step, received_digits) for rung in found]
-        rows = range(len(found))
-        self._entries = [self.firsts[i] * self.locks[i] for i in rows]
-        self._exits = [self.received_bases[i] + self.lasts[i] * self.brings[i] for i in rows]
+        with arithmetic():
+            self.given_bases = [int(rung.given_base.scaleb(given_digits)) for rung in found]
+            self.locks = [int(rung.given_step.scaleb(given_digits)) for rung in found]
+            self.received_bases = [
+                int(rung.received_base.scaleb(received_digits)) for rung in found
+            ]
+            self.brings = [int(rung.received_step.scaleb(received_digits)) for rung in found]
+        self._entries = [first * lock for first, lock in zip(self.firsts, self.locks, strict=True)]
+        self._exits = [
+            base + last * brings
+            for base, last, brings in zip(self.received_bases, self.lasts, self.brings, strict=True)
+        ]
 
-    def rung(self, steps: int | Fraction) -> int:
+    def rung(self, steps: int) -> int:
         """The number of the rung that `steps` stand on."""
         return bisect_left(self.lasts, steps)
+
+    def rate(self, row: int) -> Fraction:
+        """Units received for one unit given at the price of a rung, after the fee."""
+        brings = self.brings[row] * 10**self.given_digits
+        return Fraction(brings, self.locks[row] * 10**self.received_digits)
 
     def at_most(self, steps: int) -> int:
         """The largest amount that is no more than `steps`."""
@@ -192,25 +210,13 @@ class Ladder:
             return 0
         return max(-((self.received_bases[row] - wanted) // self.brings[row]), self.firsts[row])
 
-    # The same without rounding to steps: at least as much for a budget, at most as much for what is wanted.
-
-    def paid_by(self, budget: Fraction) -> tuple[Fraction, int] | None:
-        """The largest fraction of steps that `budget` pays for, and its rung."""
-        row = bisect_right(self._entries, budget) - 1
-        return (min(budget / self.locks[row], Fraction(self.lasts[row])), row) if row >= 0 else None
-
-    def bringing(self, wanted: Fraction | int) -> tuple[Fraction, int]:
-        """The smallest fraction of steps that brings `wanted`, which is no more than all bring; and its rung."""
-        row = bisect_left(self._exits, wanted)
-        steps = Fraction(wanted - self.received_bases[row]) / self.brings[row]
-        return max(steps, Fraction(self.firsts[row])), row
+    def bringing(self, wanted: int, parts: int) -> tuple[int, int, int]:
+        """At most the steps that bring ``wanted / parts`` without rounding, as a numerator and a denominator; their rung."""
+        row = bisect_left(self._exits, -(-wanted // parts))
+        steps, whole = wanted - self.received_bases[row] * parts, self.brings[row] * parts
+        return max(steps, self.firsts[row] * whole), whole, row
 
 
 def digits_of(values: Sequence[Decimal]) -> int:
     """How many decimals write all of `values`."""
     return max(0, *(-int(value.as_tuple().exponent) for value in values))
-
-
-def _whole(value: Decimal, digits: int) -> int:
-    with arithmetic():
-        return int(value.scaleb(digits))

@@ -87,7 +87,7 @@ def affordable(leg: Leg, levels: Sequence[Level], budget: Decimal) -> Decimal | 
     step = Fraction(step_of(leg.market))
     held = Fraction(0)  # by the levels before
     for level in levels:
-        pays = Fraction(budget) / Fraction(unit_given(leg.side, level.price, leg.fee))
+        pays = Fraction(budget) / Fraction(unit_given(leg.side, level.price, leg.fee.worst))
         if pays <= held + Fraction(level.amount):
             with arithmetic():
                 return Decimal(max(held, pays) // step) * step_of(leg.market)
@@ -124,8 +124,8 @@ def planned(
             leg.fee,
             given=taken.given,
             received=taken.received,
-            worst_given=amount * unit_given(leg.side, taken.worst_price, leg.fee),
-            worst_received=amount * unit_received(leg.side, taken.worst_price, leg.fee),
+            worst_given=amount * unit_given(leg.side, taken.worst_price, leg.fee.worst),
+            worst_received=amount * unit_received(leg.side, taken.worst_price, leg.fee.worst),
             time_in_force=time_in_force,
         )
 

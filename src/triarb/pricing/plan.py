@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from typing import Final
 
 import attrs
 
@@ -17,8 +18,16 @@ from triarb.model import (
     TimeInForce,
     gross_rate,
 )
-from triarb.money import BPS, ONE, ZERO, arithmetic, to_decimal
+from triarb.money import BPS, ONE, ZERO, arithmetic, round_down
 from triarb.pricing.legs import allowed, least_amount, step_of, unit_given, unit_received
+from triarb.pricing.resend import with_resends
+from triarb.pricing.routes import RouteSearch
+
+UNWIND_LEGS: Final = 2
+"""The most trades by which a stranded asset is taken to be turned back; with more it could only bring more."""
+
+_PLACES: Final = Decimal("1e-18")
+"""To which decimals what comes back is rounded down."""
 
 
 def make_plan(
@@ -29,7 +38,7 @@ def make_plan(
     gap: Decimal | None = None,
     binding: str = "",
 ) -> Plan:
-    """`legs` with their three numbers and `times_in_force`, for whoever chose the sizes.
+    """`legs` with their three numbers, `times_in_force` and `with_resends`, for whoever chose the sizes.
 
     Args:
         opportunity: what the legs are of.
@@ -43,7 +52,7 @@ def make_plan(
         return Plan(
             opportunity.cycle.id,
             start,
-            times_in_force(legs),
+            with_resends(times_in_force(legs), opportunity.books),
             expected_result=legs[-1].received - legs[0].given,
             worst_result=worst_case(legs)[-1] - legs[0].worst_given,
             stranded_losses=stranded_losses(opportunity.rates, start, legs, gap_bps),
@@ -64,8 +73,8 @@ def times_in_force(legs: Sequence[PlannedLeg]) -> tuple[PlannedLeg, ...]:
     decided = [legs[-1]]
     least = Fraction(least_amount(legs[-1].market, legs[-1].limit_price))
     for leg, after in zip(legs[-2::-1], legs[:0:-1], strict=True):
-        needed = least * Fraction(unit_given(after.side, after.limit_price, after.fee))
-        fill = needed / Fraction(unit_received(leg.side, leg.limit_price, leg.fee))
+        needed = least * Fraction(unit_given(after.side, after.limit_price, after.fee.worst))
+        fill = needed / Fraction(unit_received(leg.side, leg.limit_price, leg.fee.worst))
         risky = 2 * fill > Fraction(leg.amount) and leg.time_in_force is TimeInForce.IOC
         decided.append(attrs.evolve(leg, time_in_force=TimeInForce.FOK) if risky else leg)
         least = max(fill, Fraction(least_amount(leg.market, leg.limit_price)))
@@ -100,13 +109,17 @@ def left_over(legs: Sequence[PlannedLeg]) -> tuple[LeftOver, ...]:
 
     An order cannot spend what its limit price does not let it count on, so each price better than the limit leaves
     something in a middle asset: of a buy in its quote asset. Sells spend what they are sized by.
+
+    Exchanges that take buys by quote amount would spend all of it, but only as market orders, without a price bound:
+    an unbounded order is never worth a left-over, and triarb sends none. What a second order at the limit would win is
+    in `PlannedLeg.resend`.
     """
     amounts = _worst_amounts(legs)
     found = []
     with arithmetic():
         for i, (leg, after) in enumerate(pairwise(legs)):
-            brought = amounts[i] * unit_received(leg.side, leg.limit_price, leg.fee)
-            spent = amounts[i + 1] * unit_given(after.side, after.limit_price, after.fee)
+            brought = amounts[i] * unit_received(leg.side, leg.limit_price, leg.fee.worst)
+            spent = amounts[i + 1] * unit_given(after.side, after.limit_price, after.fee.worst)
             found.append(
                 LeftOver(
                     leg.received_asset,
@@ -126,7 +139,7 @@ def worst_case(legs: Sequence[PlannedLeg]) -> tuple[Decimal, ...]:
     """
     with arithmetic():
         return tuple(
-            amount * unit_received(leg.side, leg.limit_price, leg.fee)
+            amount * unit_received(leg.side, leg.limit_price, leg.fee.worst)
             for leg, amount in zip(legs, _worst_amounts(legs), strict=True)
         )
 
@@ -135,8 +148,10 @@ def _worst_amounts(legs: Sequence[PlannedLeg]) -> list[Decimal]:
     amounts = [legs[0].amount]
     with arithmetic():
         for before, leg in pairwise(legs):
-            brought = amounts[-1] * unit_received(before.side, before.limit_price, before.fee)
-            pays = Fraction(brought) / Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+            brought = amounts[-1] * unit_received(before.side, before.limit_price, before.fee.worst)
+            pays = Fraction(brought) / Fraction(
+                unit_given(leg.side, leg.limit_price, leg.fee.worst)
+            )
             steps = Decimal(pays // Fraction(step_of(leg.market)))
             amount = min(leg.amount, steps * step_of(leg.market))
             if allowed(leg.market, leg.limit_price, amount) is not None:
@@ -158,20 +173,25 @@ def stranded_losses(
 ) -> tuple[Decimal, ...]:
     """By leg but the last: the start asset lost if the cycle stops there, all earlier residues at nothing.
 
-    What the leg brought in the worst case is turned back into `start` at the quotes of `rates`, each conversion
-    `gap_bps` worse and after its fee, by the better of one trade and two. An asset with no such way back is lost whole.
+    What the leg brought in the worst case is turned back into `start` by the route of at most `UNWIND_LEGS` trades over
+    the quotes of `rates` that brings most, every price `gap_bps` worse: in whole steps, within minimums and maximums,
+    after fees. What is not sold so counts as lost. The sizes of the quotes are not asked for: the gap stands for what
+    deeper levels cost.
     """
+    search = RouteSearch(rates, {}, start, UNWIND_LEGS, ignore_sizes=True, gap_bps=gap_bps)
     losses = []
     for leg, brought in zip(legs[:-1], worst_case(legs), strict=False):
-        back = unwind_ratio(rates, leg.received_asset, start, gap_bps)
+        back = search.find(leg.received_asset, brought)
         with arithmetic():
-            held = to_decimal(back * Fraction(brought))
-            losses.append(max(ZERO, legs[0].worst_given - held))
+            losses.append(max(ZERO, legs[0].worst_given - round_down(back, _PLACES)))
     return tuple(losses)
 
 
 def unwind_ratio(rates: RateView, held: str, start: str, gap_bps: Decimal) -> Fraction:
-    """Units of `start` for one unit of `held` by at most two trades, each `gap_bps` worse than quoted; 0 if there is no way."""
+    """Units of `start` for one unit of `held` by at most two trades, each `gap_bps` worse than quoted; 0 if there is no way.
+
+    Without steps, minimums and ticks: no route of `stranded_losses` brings more.
+    """
     if held == start:
         return Fraction(1)
     with arithmetic():
@@ -197,7 +217,7 @@ def _trade(rates: RateView, symbol: str, given: str, kept: Fraction) -> tuple[st
     if quote is None or fee is None:
         return None
     side = Side.SELL if market.base == given else Side.BUY
-    ratio = gross_rate(side, quote.price_for(side)) * fee.kept(side) * kept
+    ratio = gross_rate(side, quote.price_for(side)) * fee.worst.kept(side) * kept
     return market.received(side), ratio
 
 

@@ -8,8 +8,8 @@ from typing import Final
 import attrs
 
 from triarb.exceptions import UsageError
-from triarb.model import Leg, Level, OrderBook, PlannedLeg, RateView, Refused, Side
-from triarb.money import ONE, ZERO, arithmetic, parse_decimal, plain
+from triarb.model import Leg, Level, Market, OrderBook, PlannedLeg, RateView, Refused, Side
+from triarb.money import BPS, ONE, ZERO, arithmetic, parse_decimal, plain, round_down, round_up
 from triarb.pricing.legs import (
     allowed,
     least_amount,
@@ -79,11 +79,12 @@ def best_route(
     books: Mapping[str, OrderBook] | None = None,
     max_legs: int = 3,
     ignore_sizes: bool = False,
+    gap_bps: Decimal = ZERO,
 ) -> Route | Refused:
     """The route over distinct assets that brings most of `get` for at most `amount` of `give`; exact.
 
     Every trade is the largest that its market takes and that what arrives pays for at the limit price it then needs: in
-    whole steps, within minimums and maximums, through the levels that are shown, its fee included. More never brings
+    whole steps, within minimums and maximums, through the levels that are shown, its full fee included. More never brings
     less later on, so that no other amounts can bring more over the same markets. Where the markets take less than there
     is, the earlier trades are made as small as the later ones let them, so that the rest is left over in `give`, and
     the route tells. Of routes that bring the same, that of fewest trades, then by symbols.
@@ -99,6 +100,7 @@ def best_route(
         books: by symbol; a market that has one trades through its levels, any other at the shown size of its quote.
         max_legs: the most trades, 1 to 8.
         ignore_sizes: take a quote for any amount (books are still what they show); the route tells of which markets.
+        gap_bps: how much worse than shown every price is taken to be, rounded against us to the market's ticks.
 
     Refused: ``route.none`` where no path of markets leads there; else why the path of best prices cannot be taken:
     ``route.below_minimum``, ``route.no_depth``, ``market.off_tick``.
@@ -116,9 +118,10 @@ def best_route(
         raise UsageError(f"max_legs is {max_legs}", hint=f"1 to {MAX_LEGS}")
     if give == get:
         raise UsageError(f"{give} is to be turned into {get}", hint="name two assets")
-    search = _Search(rates, books or {}, get, max_legs, ignore_sizes=ignore_sizes)
-    search.extend(give, budget, (), frozenset((give,)))
-    if not search.best:
+    search = RouteSearch(
+        rates, books or {}, get, max_legs, ignore_sizes=ignore_sizes, gap_bps=gap_bps
+    )
+    if not search.find(give, budget):
         return search.refusal or Refused(
             "route.none",
             f"no {max_legs} trades or fewer lead from {give} to {get}",
@@ -164,12 +167,12 @@ class _Offer:
 _Path = tuple[tuple[_Offer, PlannedLeg], ...]
 
 
-class _Search:
-    """The walk over all paths to one asset that could still be the best.
+class RouteSearch:
+    """The walk over all paths to one asset that could still be the best, for any number of conversions into it.
 
     Attributes:
-        best: the trades of the best route so far.
-        refusal: why the first path, that of best prices, could not be taken.
+        best: the trades of the best route that was found last.
+        refusal: why the first path of that search, the one of best prices, could not be taken.
         unsized: the symbols of markets whose sizes are ignored.
     """
 
@@ -181,14 +184,27 @@ class _Search:
         max_legs: int,
         *,
         ignore_sizes: bool,
+        gap_bps: Decimal,
     ) -> None:
         self.best: _Path = ()
         self.refusal: Refused | None = None
         self.unsized: set[str] = set()
         self._rates, self._books, self._get = rates, books, get
         self._ignore_sizes = ignore_sizes
+        with arithmetic():
+            self._kept = ONE - gap_bps / BPS
         self._offers: dict[tuple[str, Side], _Offer | None] = {}
         self._reach = self._bounds(max_legs)
+
+    def _clear(self) -> None:
+        self.best, self.refusal = (), None
+
+    def find(self, give: str, budget: Decimal) -> Decimal:
+        """The most that `budget` of `give` can bring; 0 where no route can be taken."""
+        self._clear()
+        if budget > 0:
+            self._extend(give, budget, (), frozenset((give,)))
+        return ZERO if not self.best else self.best[-1][1].received
 
     def _bounds(self, max_legs: int) -> list[dict[str, Decimal]]:
         """By number of trades left: at least what one unit of each asset brings of the wanted one, rounding apart."""
@@ -204,7 +220,7 @@ class _Search:
             reach.append(now)
         return reach
 
-    def extend(self, held: str, budget: Decimal, path: _Path, seen: frozenset[str]) -> None:
+    def _extend(self, held: str, budget: Decimal, path: _Path, seen: frozenset[str]) -> None:
         """Try every way on from `held`, of which there are `budget`, the most promising first."""
         reach = self._reach[len(self._reach) - 1 - len(path)]
         ways = [
@@ -222,7 +238,7 @@ class _Search:
                 continue
             longer, received = (*path, (offer, trade)), trade.received_asset
             if received != self._get:
-                self.extend(received, trade.received, longer, seen | {received})
+                self._extend(received, trade.received, longer, seen | {received})
             elif not self.best or _rank(longer) < _rank(self.best):
                 self.best = longer
 
@@ -253,23 +269,37 @@ class _Search:
     def _made(self, symbol: str, side: Side) -> _Offer | None:
         market, fee = self._rates.markets[symbol], self._rates.fees.get(symbol)
         book, quote = self._books.get(symbol), self._rates.quotes.get(symbol)
-        if fee is None or abs(fee.rate) >= 1 or not market.active:
+        if fee is None or abs(fee.worst.rate) >= 1 or not market.active:
             return None
+        fee = fee.worst
         if book is not None:
             levels = () if book.fault() else book.against(side)
-            if not levels:
-                return None
-            price = levels[0].price
-        elif quote is not None:
-            price = quote.price_for(side)
-            levels = OrderBook.from_quote(quote).against(side)
-            if self._ignore_sizes:
-                self.unsized.add(symbol)
-                levels = (Level(price, _ANY),)
-        else:
+        elif quote is None:
             return None
+        elif self._ignore_sizes:
+            self.unsized.add(symbol)
+            levels = (Level(quote.price_for(side), _ANY),)
+        else:  # of a size that is not told no level is known
+            levels = OrderBook.from_quote(quote).against(side) or (
+                Level(quote.price_for(side), ZERO),
+            )
+        if self._kept < 1:
+            worse = (Level(self._worse(market, side, one.price), one.amount) for one in levels)
+            levels = tuple(level for level in worse if level.price > 0)
+        if not levels:
+            return None
+        price = levels[0].price
         ratio = _UP.divide(unit_received(side, price, fee), unit_given(side, price, fee))
         return _Offer(Leg(market, side, price, fee), levels, ratio)
+
+    def _worse(self, market: Market, side: Side, price: Decimal) -> Decimal:
+        """`price` after the gap, at least; 0 where nobody would trade."""
+        if self._kept <= 0:
+            return ZERO
+        if side is Side.BUY:
+            return round_up(_UP.divide(price, self._kept), market.price_tick)
+        with arithmetic():
+            return round_down(price * self._kept, market.price_tick)
 
 
 def _rank(path: _Path) -> tuple[Decimal, int, tuple[str, ...]]:

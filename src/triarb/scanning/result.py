@@ -13,7 +13,7 @@ from triarb.explaining import Explanation
 from triarb.market.certificate import Certificate
 from triarb.model import Cycle, Refused
 from triarb.money import plain, to_decimal
-from triarb.pricing import break_even_fee_bps
+from triarb.pricing import Value, break_even_fee_bps
 
 RATE_PLACES = 12
 
@@ -30,6 +30,7 @@ class ScannedCycle:
         profit: what that brings more than it spends.
         flags: ``implausible`` (an edge above 5 %), ``stale`` (a quote a minute older than the rest), ``locked``.
         explanation: where every unit of it goes, if that was asked for.
+        value: what the profit is worth in the asset that was asked for, or why nobody can say; None if none was.
     """
 
     cycle: Cycle
@@ -39,6 +40,12 @@ class ScannedCycle:
     profit: Decimal | None = None
     flags: tuple[str, ...] = ()
     explanation: Explanation | None = None
+    value: Value | Refused | None = None
+
+    @property
+    def worth(self) -> Decimal | None:
+        """What the profit is worth in the asset that was asked for; None where that is not known."""
+        return self.value.worth.amount if isinstance(self.value, Value) else None
 
     @property
     def break_even_fee_bps(self) -> float:
@@ -65,8 +72,17 @@ class ScannedCycle:
             "amount": None if self.amount is None else plain(self.amount),
             "profit": None if self.profit is None else plain(self.profit),
             "flags": list(self.flags),
+            **self._worth(),
             **({"explanation": self.explanation.records()} if self.explanation else {}),
         }
+
+    def _worth(self) -> dict[str, Any]:
+        """For the JSON, where a worth was asked for."""
+        if self.value is None:
+            return {}
+        worth = None if self.worth is None else plain(self.worth)
+        reason = self.value.code if isinstance(self.value, Refused) else None
+        return {"worth": worth, "worth_reason": reason}
 
 
 @attrs.frozen(repr=False)
@@ -85,6 +101,9 @@ class ScanResult:
         holds_at_fee_bps: the smallest fee, the same on every leg and from the received asset, at which there is one.
         load_ms: reading the source, up to the rates.
         search_ms: from the rates to the cycles confirmed; proving is not in it.
+        fee_notes: usable markets by what is noted of their fees, such as that nobody verified the asset.
+        value_in: the asset that profits are valued in, if that was asked for.
+        unvalued: how many profits have no worth in it, by why.
     """
 
     exchange: str
@@ -106,6 +125,9 @@ class ScanResult:
     refused: Mapping[str, int]
     load_ms: float
     search_ms: float
+    fee_notes: Mapping[str, int] = attrs.field(factory=dict)
+    value_in: str | None = None
+    unvalued: Mapping[str, int] = attrs.field(factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The command's JSON, as a dictionary."""
@@ -114,6 +136,7 @@ class ScanResult:
             "timestamp": self.timestamp,
             "source": self.source,
             "fees": dict(self.fees),
+            **({"fee_notes": dict(self.fee_notes)} if self.fee_notes else {}),
             "fee_bps": None if self.fee_bps is None else _number(self.fee_bps),
             "markets": self.markets,
             "assets": self.assets,
@@ -129,9 +152,15 @@ class ScanResult:
             },
             "cycles": [cycle.to_dict() for cycle in self.cycles],
             "refused": dict(self.refused),
+            **self._values(),
             "load_ms": round(self.load_ms, 3),
             "search_ms": round(self.search_ms, 3),
         }
+
+    def _values(self) -> dict[str, Any]:
+        if self.value_in is None:
+            return {}
+        return {"value_in": self.value_in, "unvalued": dict(self.unvalued)}
 
     def records(self) -> list[dict[str, Any]]:
         """One flat dictionary a listed cycle, for ``pandas.DataFrame(...)`` or ``polars.DataFrame(...)``."""
@@ -173,7 +202,9 @@ class ScanResult:
         refused = ", ".join(f"{n} {code}" for code, n in self.refused.items())
         return (
             f"{self.exchange} at {self.timestamp} ({self.source}): {self.markets} usable markets of "
-            f"{self.assets} assets; fees: {told}" + (f"; refused: {refused}" if refused else "")
+            f"{self.assets} assets; fees: {told}"
+            + "".join(f"; fee of {n}: {note}" for note, n in self.fee_notes.items())
+            + (f"; refused: {refused}" if refused else "")
         )
 
     def verdict(self) -> str:
@@ -195,7 +226,11 @@ class ScanResult:
         )
         if self.executable is None:
             return f"{found}; sizes at the top of the book are not known, so none is confirmed."
-        return f"{found}, of which {self.executable} can be traded at some size in whole steps."
+        whole = f"{found}, of which {self.executable} can be traded at some size in whole steps."
+        if not self.unvalued:
+            return whole
+        why = ", ".join(f"{n} {code}" for code, n in self.unvalued.items())
+        return f"{whole} Without a worth in {self.value_in}, and last: {why}."
 
     def proof(self) -> str:
         """What is proved of cycles of any length, in one sentence."""
@@ -234,7 +269,13 @@ def _verdict(scanned: ScannedCycle) -> str:
     flags = f" [{', '.join(scanned.flags)}]" if scanned.flags else ""
     if scanned.amount is not None and scanned.profit is not None:
         start = scanned.cycle.start
-        return f"{plain(scanned.amount)} {start} earns {plain(scanned.profit)} {start}{flags}"
+        worth = ""
+        if scanned.value is not None:
+            known = scanned.value.worth if isinstance(scanned.value, Value) else "unknown"
+            worth = f", worth {known}"
+        return (
+            f"{plain(scanned.amount)} {start} earns {plain(scanned.profit)} {start}{worth}{flags}"
+        )
     answer = "unknown" if scanned.executable is None else "no"
     return f"{answer}: {scanned.reason.sentence if scanned.reason else ''}{flags}"
 

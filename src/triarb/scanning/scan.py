@@ -3,9 +3,11 @@
 import difflib
 import os
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Final, Literal
 
 import attrs
@@ -20,11 +22,12 @@ from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
 from triarb.market.snapshot import Snapshot
 from triarb.model import Cycle, Market, OrderBook, RateView, Refused
-from triarb.money import ZERO, parse_bps
+from triarb.money import ZERO, Money, parse_bps
 from triarb.pipeline import nominate
 from triarb.pricing import confirm, most_profitable
 from triarb.scanning.result import ScannedCycle, ScanResult
 from triarb.scanning.source import load
+from triarb.scanning.worth import Worth
 
 IMPLAUSIBLE_BPS: Final = 500
 STALE_NS: Final = 60 * NS_PER_SECOND
@@ -42,6 +45,9 @@ def scan(
     min_edge_bps: str | float | Decimal = 0,
     top: int = 20,
     sort: Literal["rate", "profit"] = "rate",
+    value_in: str | None = None,
+    references: str | Collection[str] = (),
+    min_depth: str | Money | Iterable[str | Money] = (),
     explain: bool = False,
 ) -> ScanResult:
     """Find the cycles of a snapshot, a snapshot file or a live exchange, and judge which can be traded.
@@ -58,7 +64,10 @@ def scan(
         fee_bps: one fee for every market; else each market's own, else the file's, else a published one.
         min_edge_bps: nominated are cycles strictly above it; -10000 or less is no threshold.
         top: how many cycles to list; all are counted.
-        sort: ``"rate"``, or ``"profit"``, which needs exactly one start asset.
+        sort: ``"rate"``, or ``"profit"``, which needs exactly one start asset, or `value_in`; what has no worth is last.
+        value_in: the asset to value profits in, over `references`; see `triarb.Valuation`. No reference, no worth.
+        references: the symbols of the markets to value by.
+        min_depth: what a reference must show on the side taken, such as ``"500 USDT"``, an amount for each asset.
         explain: take each listed cycle apart: `triarb.explain`.
 
     Raises:
@@ -72,18 +81,29 @@ def scan(
     override = None if fee is None else FeeSchedule.flat(fee)
     if sort not in ("rate", "profit"):
         raise UsageError(f"sort is {sort!r}", hint='"rate" or "profit"')
-    if sort == "profit" and len(starts) != 1:
-        raise UsageError("sorting by profit needs exactly one start asset", hint="add --start USDT")
+    if sort == "profit" and len(starts) != 1 and value_in is None:
+        raise UsageError(
+            "sorting by profit needs exactly one start asset, or an asset to value profits in",
+            hint="add --start USDT, or --value-in USDT",
+        )
+    if value_in is None and references:
+        raise UsageError("references value nothing without value_in", hint="add --value-in USDT")
     if top < 0:
         raise UsageError(f"top is {top}", hint="how many cycles to list")
     finder = BoundedCycleFinder(
-        min_legs=min_legs, max_legs=max_legs, min_edge_bps=edge, start=starts
+        min_legs=min_legs,
+        max_legs=max_legs,
+        min_edge_bps=edge,
+        start=starts,
+        compiled=False,  # one search takes less time than loading a compiler
     )
 
     began = time.perf_counter()
     loaded = load(source, override)
     snapshot, fees = loaded.snapshot, loaded.fees
-    _check_names(snapshot.markets, starts=starts, others=(*kept, *dropped))
+    valued = [] if value_in is None else [value_in]
+    _check_names(snapshot.markets, starts=(*starts, *valued), others=(*kept, *dropped))
+    worth = None if value_in is None else Worth.of(value_in, references, min_depth, snapshot)
     markets = [market for market in snapshot.markets if _wanted(market, kept, dropped)]
     rates = RateTable(markets, fees, snapshot.quotes)
     ready = time.perf_counter()
@@ -94,8 +114,10 @@ def scan(
     done = time.perf_counter()
     certificate, smallest_fee_bps = _proof(rates, view)
 
+    if worth is not None:
+        judged = [worth.valued(scanned) for scanned in judged]
     if sort == "profit":
-        judged.sort(key=lambda scanned: scanned.profit or ZERO, reverse=True)  # equals stay by rate
+        judged.sort(key=partial(_profit, valued=worth is not None), reverse=True)  # equals by rate
     listed = judged[:top]
     if explain:
         listed = [attrs.evolve(scanned, explanation=judge.explain(scanned)) for scanned in listed]
@@ -122,7 +144,22 @@ def scan(
         refused=refused,
         load_ms=(ready - began) * 1000,
         search_ms=(done - ready) * 1000,
+        fee_notes=_notes(view),
+        value_in=value_in,
+        unvalued=Counter(s.value.code for s in judged if isinstance(s.value, Refused)),
     )
+
+
+def _profit(scanned: ScannedCycle, *, valued: bool) -> tuple[bool, Decimal]:
+    """What to sort by: those that have a profit, and a worth where that is asked for, before all others."""
+    profit = scanned.worth if valued else scanned.profit
+    return profit is not None, profit or ZERO
+
+
+def _notes(view: RateView) -> dict[str, int]:
+    """Usable markets by the note of their fee."""
+    notes = Counter(view.fees[symbol].note for symbol in view.quotes)
+    return {note: n for note, n in notes.most_common() if note}
 
 
 def _proof(rates: RateTable, view: RateView) -> tuple[Certificate | None, float]:

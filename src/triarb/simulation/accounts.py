@@ -8,31 +8,19 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from triarb.exceptions import UsageError
-from triarb.model import Balance, Fee, Fill, Market, Side
-from triarb.money import ZERO, arithmetic, plain
+from triarb.model import Balance, Fee, Fill, Side
+from triarb.money import ONE, ZERO, arithmetic, plain
 
 
-def charge(
-    market: Market, side: Side, price: Decimal, amount: Decimal, fee: Fee
-) -> tuple[str, Decimal]:
-    """The asset and the exact size of the fee for a trade of `amount` base units at `price`; a rebate is negative."""
-    with arithmetic():
-        cost = price * amount
-        given, received = (cost, amount) if side is Side.BUY else (amount, cost)
-        if fee.on_given(side):
-            return market.given(side), given * fee.rate
-        return market.received(side), received * fee.rate
-
-
-def reserve(market: Market, side: Side, price: Decimal, amount: Decimal, fee: Fee) -> Decimal:
-    """What a trade must be able to spend of the asset it gives: its cost, and the fee where that comes on top.
+def reserve(side: Side, price: Decimal, amount: Decimal, fee: Fee) -> Decimal:
+    """What a trade must be able to spend of the asset it gives: its cost, and the full fee where that comes on top.
 
     A rebate is counted only once it is paid.
     """
     with arithmetic():
         given = price * amount if side is Side.BUY else amount
-        asset, size = charge(market, side, price, amount, fee)
-        return given + size if asset == market.given(side) and size > 0 else given
+        rate = fee.worst.rate
+        return given * (ONE + rate) if fee.on_given(side) and rate > 0 else given
 
 
 class Accounts:

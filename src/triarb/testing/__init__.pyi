@@ -2,6 +2,8 @@
 
 from .clock import check_clock as check_clock
 from .execution import check_executor as check_executor
+from .faults import FaultRule as FaultRule, FaultScript as FaultScript
+from .faulty import FaultyGateway as FaultyGateway
 from .finders import check_finder as check_finder, check_monitor as check_monitor
 from .gateways import (
     check_gateway as check_gateway,

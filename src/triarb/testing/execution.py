@@ -1,12 +1,13 @@
 """check_executor: what every Executor must keep, for the authors of one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 
 import attrs
 
 from triarb.clock import NS_PER_MS
+from triarb.exceptions import GatewayUnavailable
 from triarb.execution import ExecutionContext, Executor
 from triarb.gateways.replay import ReplayGateway
 from triarb.ledger import SqlLedger
@@ -22,6 +23,7 @@ from triarb.model import (
     OrderState,
     Outcome,
     Plan,
+    Purpose,
     Quote,
     Refused,
     Submission,
@@ -40,7 +42,7 @@ async def check_executor(make: Callable[[], Executor]) -> None:
 
     Raises:
         AssertionError: it sent an order without a durable intent, twice, off step, past a closed gate or beyond its
-            limit; or its execution or the ledger differs from what the exchange holds.
+            limit, or does not say which orders open and which close; or its execution or the ledger differs from what the exchange holds.
     """
     for name, scenario in SCENARIOS.items():
         await _run(name, scenario, make())
@@ -48,12 +50,22 @@ async def check_executor(make: Callable[[], Executor]) -> None:
 
 @attrs.frozen
 class _Scenario:
-    """How the market goes on, and how the execution must end."""
+    """How the market goes on, and how the execution must end.
+
+    Attributes:
+        outcomes: one of them; an executor may unwind or not, and prove more or less.
+        closed: whether the gate lets no order pass that opens.
+        lost: the number of the order whose answer is lost.
+        arrives: whether that order arrives all the same.
+        silent: whether no look-up is answered.
+    """
 
     changes: tuple[Quote | Withdrawn, ...]
-    outcome: Outcome
+    outcomes: tuple[Outcome, ...]
     closed: bool = False
-    answers: Mapping[int, Submission] = attrs.field(factory=dict)
+    lost: int | None = None
+    arrives: bool = True
+    silent: bool = False
 
 
 def _at(ms: int, symbol: str, bid: str, ask: str, size: str) -> Quote:
@@ -69,16 +81,19 @@ def _at(ms: int, symbol: str, bid: str, ask: str, size: str) -> Quote:
 
 _LATER = _at(60_000, "ETH/USDT", "5.00", "5.06", "50")
 _LOST = Submission(SubmissionStatus.UNKNOWN, reason="the answer was lost")
+_FELL_SHORT = (Outcome.SHORT, Outcome.UNWOUND)
+_DONE, _STUCK, _NOTHING = (Outcome.COMPLETED,), (Outcome.STUCK,), (Outcome.NOTHING,)
 
 SCENARIOS = {
-    "every leg fills": _Scenario((_LATER,), Outcome.COMPLETED),
-    "leg 1 is gone": _Scenario((_at(1, "BTC/USDT", "101", "102", "3"), _LATER), Outcome.NOTHING),
-    "leg 2 is gone": _Scenario((_at(15, "ETH/BTC", "0.06", "0.07", "40"), _LATER), Outcome.SHORT),
-    "leg 3 fills in part": _Scenario(
-        (_at(25, "ETH/USDT", "5.05", "5.06", "2"), _LATER), Outcome.SHORT
-    ),
-    "the gate is closed": _Scenario((_LATER,), Outcome.NOTHING, closed=True),
-    "an answer is lost": _Scenario((_LATER,), Outcome.STUCK, answers={2: _LOST}),
+    "every leg fills": _Scenario((_LATER,), _DONE),
+    "leg 1 is gone": _Scenario((_at(1, "BTC/USDT", "101", "102", "3"), _LATER), _NOTHING),
+    "leg 2 is gone": _Scenario((_at(15, "ETH/BTC", "0.06", "0.07", "40"), _LATER), _FELL_SHORT),
+    "leg 3 fills in part": _Scenario((_at(25, "ETH/USDT", "5.05", "5.06", "2"),), _FELL_SHORT),
+    "the gate is closed": _Scenario((_LATER,), _NOTHING, closed=True),
+    "the gate closes between legs": _Scenario((_LATER,), (*_DONE, *_FELL_SHORT)),
+    "an answer is lost": _Scenario((_LATER,), (*_DONE, *_STUCK), lost=2),
+    "an order is lost": _Scenario((_LATER,), (*_FELL_SHORT, *_STUCK), lost=2, arrives=False),
+    "an answer is lost and nothing more is told": _Scenario((_LATER,), _STUCK, lost=2, silent=True),
 }
 
 
@@ -91,23 +106,31 @@ async def _run(name: str, scenario: _Scenario, executor: Executor) -> None:
         held = {asset: balance.total for asset, balance in (await replay.balances()).items()}
         await ledger.append(BalancesSet(START_NS, held, "opening"))
         gateway = _Watched(replay, ledger, scenario)
+        closes = name == "the gate closes between legs"
+
+        def gate(_order: Order, purpose: Purpose) -> Refused | None:
+            closed = scenario.closed or (closes and gateway.sent)
+            return Refused("gate.closed", "no") if closed and purpose is Purpose.OPEN else None
+
         context = ExecutionContext(
             gateway,
+            replay.order_book,
             rates.view(),
             ledger,
             replay.clock,
-            lambda _order: Refused("gate.closed", "no") if scenario.closed else None,
+            gate,
             lambda _event: None,
             "check",
             1,
         )
         execution = await executor.execute(plan, context)
         _demand(not gateway.broken, name, "; ".join(gateway.broken))
-        _demand(execution.outcome is scenario.outcome, name, f"it ended {execution.outcome}")
+        _demand(execution.outcome in scenario.outcomes, name, f"it ended {execution.outcome}")
         _demand(not (scenario.closed and gateway.sent), name, "it sent an order past the gate")
-        if scenario.outcome is Outcome.STUCK:
+        if execution.outcome is Outcome.STUCK:
             _demand(ledger.portfolio().stuck == (1,), name, "the ledger does not show it stuck")
             return
+        _demand(not ledger.unfinished(), name, "the ledger does not show that it ended")
         now = {asset: balance.total for asset, balance in (await replay.balances()).items()}
         with arithmetic():
             changes = {
@@ -153,9 +176,11 @@ class _Watched:
         self.broken: list[str] = []
         self.fees = gateway.fees
         self.balances = gateway.balances
+        self.order_expiry_ns = gateway.order_expiry_ns
 
     async def submit(self, order: Order, /) -> Submission:
-        intents = [e.order for e in self._ledger.events() if isinstance(e, Intended)]
+        intended = [e for e in self._ledger.events() if isinstance(e, Intended)]
+        intents = [e.order for e in intended]
         market = next(m for m in await self._gateway.markets() if m.symbol == order.symbol)
         if order not in intents:
             self.broken.append(f"{order.client_id} was sent without an intent")
@@ -165,11 +190,19 @@ class _Watched:
             self.broken.append(f"{order.amount} is off the step of {order.symbol}")
         if order.price is None:
             self.broken.append("it sent an order without a limit price")
+        opens = [e.purpose for e in intended if e.order == order] != [Purpose.OPEN]
+        if opens is (not self.sent):
+            self.broken.append(f"{order.client_id} does not say whether it opens or closes")
         self.sent.append(order)
-        answer = self._scenario.answers.get(len(self.sent))
-        return answer or await self._gateway.submit(order)
+        lost = self._scenario.lost == len(self.sent)
+        if lost and not self._scenario.arrives:
+            return _LOST
+        answer = await self._gateway.submit(order)
+        return _LOST if lost else answer
 
     async def look_up(self, client_id: str, symbol: str, /) -> OrderState | NotFound:
+        if self._scenario.silent:
+            raise GatewayUnavailable("no answer", code="gateway.unavailable")
         return await self._gateway.look_up(client_id, symbol)
 
     async def cancel(self, client_id: str, symbol: str, /) -> OrderState | NotFound:

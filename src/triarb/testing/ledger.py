@@ -20,6 +20,7 @@ from triarb.model import (
     ExecutionEnded,
     ExecutionStarted,
     Fee,
+    FeeCheck,
     Fill,
     Filled,
     Halted,
@@ -33,6 +34,7 @@ from triarb.model import (
     PlannedLeg,
     Portfolio,
     Provenance,
+    Results,
     Resumed,
     RunEnded,
     Side,
@@ -120,17 +122,34 @@ async def _check_execution(ledger: Ledger) -> None:
         realised={("1970-01-02", "USDT"): Decimal(-3)},
         recent=(lost,),
         health=ended.health,
+        results=Results(
+            residues={("1970-01-02", "BTC"): Decimal("0.02")},
+            begun={("1970-01-01", "USDT"): Decimal(-3), ("1970-01-01", "BTC"): Decimal("0.02")},
+            totals={
+                "USDT": ((_DAY_NS, Decimal(-3)),),
+                "BTC": ((_DAY_NS, Decimal("0.02")),),
+            },
+            since_peak={("USDT", "USDT"): Decimal(-3), ("USDT", "BTC"): Decimal("0.02")},
+            last_ended={"BTC>USDT": _DAY_NS, "BTC/USDT": _DAY_NS},
+        ),
     )
     _same(ended, expected, "an execution that ended short")
     health = (ended.health.executions, ended.health.consecutive_losses)
     latency_and_shorts = (ended.health.leg_latency_ms, ended.health.short_rate)
-    if (health, latency_and_shorts) != ((1, 1), (5, 1)):
+    fees = {"BTC/USDT": FeeCheck(1, None, Decimal(0), ("BNB",), 1, last_unexpected=("BNB",))}
+    if (health, latency_and_shorts, ended.health.fees) != ((1, 1), (5, 1), fees):
         raise AssertionError(f"an execution that ended short: the health is {ended.health}")
     await _refused(ledger, ExecutionEnded(_DAY_NS, lost), "an execution that has ended")
     await ledger.append(ExecutionStarted(_DAY_NS, 2, _PLAN))
     await ledger.append(ExecutionEnded(_DAY_NS, _execution(2, Outcome.NOTHING, {})))
     if ledger.portfolio().health.consecutive_losses != 1:
         raise AssertionError("an execution that traded nothing is no loss, and ends no row of them")
+    await ledger.append(Resumed(_DAY_NS, "me"))
+    seen = ledger.portfolio()
+    if (seen.looked_at, seen.health.consecutive_losses, seen.results.since_peak) != (2, 0, {}):
+        raise AssertionError(f"a person resumed, and rows of losses and peaks go on: {seen}")
+    if seen.health.fees or seen.health.executions != 2:
+        raise AssertionError("what fills were charged before a person resumed is in the health")
 
 
 async def _check_stuck(ledger: Ledger) -> None:

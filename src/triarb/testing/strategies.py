@@ -15,6 +15,27 @@ from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
 from triarb.model import Fee, FeeSide, Market, Provenance, Quote
 from triarb.money import BPS, arithmetic, round_down, round_up
+from triarb.testing.faults import (
+    Alter,
+    Answer,
+    Ban,
+    DropAfter,
+    DropBefore,
+    Duplicate,
+    Fault,
+    FaultRule,
+    FaultScript,
+    Fees,
+    Filters,
+    Flow,
+    Hang,
+    Lag,
+    Late,
+    Partial,
+    Skew,
+    Truncate,
+)
+from triarb.testing.faults.script import endpoints_of
 
 NAMES = ("USDT", "BTC", "ETH", "EUR", "A", "A1", "A1B", "1INCH", "B", "ZRX")
 """Some are the beginning of others, so that the order of ids is not that of their assets."""
@@ -138,3 +159,45 @@ def rate_tables(
     return exchanges(
         min_assets=min_assets, max_assets=max_assets, max_markets=max_markets, sound=sound
     ).map(lambda exchange: RateTable(*exchange))
+
+
+def faults() -> st.SearchStrategy[Fault]:
+    """Faults of every kind, with waits of up to 40 s and flows of a few units."""
+    codes = [-1000, -1003, -1007, -1013, -1015, -1021, -2010, -2011, -2013, -2015]
+    bodies = ["", "[]", "null", "{}", '{"orderId": 1', "<html>"]
+    seconds = st.sampled_from([0, 0.1, 1.5, 3, 12, 40])
+    return st.one_of(
+        st.just(DropBefore()),
+        st.just(DropAfter()),
+        st.builds(Hang, st.booleans()),
+        st.just(Truncate()),
+        st.builds(
+            Answer,
+            st.sampled_from([200, 400, 403, 418, 429, 451, 500, 502, 503]),
+            st.none() | st.sampled_from(codes),
+            body=st.sampled_from(bodies),
+            acts=st.booleans(),
+        ),
+        st.builds(Ban, st.integers(0, 30), st.sampled_from([418, 429])),
+        st.builds(Late, seconds),
+        st.builds(Lag, seconds),
+        st.just(Duplicate()),
+        st.builds(Alter, st.sampled_from([{"clientOrderId": "other"}, {"status": "PENDING_NEW"}])),
+        st.builds(Partial, st.sampled_from(["0", "0.1", "0.5", "0.99"])),
+        st.builds(Fees, st.sampled_from([0, 5, 10, -2]), st.sampled_from(FeeSide)),
+        st.builds(Filters, min_notional=st.sampled_from(["1", "20"]), active=st.booleans()),
+        st.builds(Flow, st.sampled_from(["USDT", "BTC", "ETH"]), st.integers(-50, 50)),
+        st.builds(Skew, st.sampled_from([-2, -0.5, 0.5, 2, 5])),
+    )
+
+
+@st.composite
+def fault_scripts(draw: st.DrawFn, max_rules: int = 6) -> FaultScript:
+    """Fault scripts: each rule is for requests that can have its fault, and for the first few of them."""
+    rules = []
+    for fault in draw(st.lists(faults(), max_size=max_rules)):
+        on = draw(st.sampled_from(endpoints_of(fault)))
+        times = draw(st.none() | st.integers(1, 4))
+        chance = draw(st.sampled_from([1, 0.5]))
+        rules.append(FaultRule(on, fault, draw(st.integers(1, 4)), times, chance=chance))
+    return FaultScript(rules, draw(st.integers(0, 9)))

@@ -2,42 +2,31 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
+
+import attrs
 
 from triarb.exceptions import GatewayError, GatewayUnavailable, SourceError
 from triarb.gateways.ccxt.instances import exchange_class
 from triarb.gateways.ccxt.line import NONSENSE, Line
 from triarb.gateways.ccxt.sandboxes import in_sandbox
 from triarb.market.unified import exact
+from triarb.market.venue_fees import UNTOLD, VENUE_FEES
 from triarb.model import Fee, FeeSide, Provenance
-from triarb.money import ZERO, arithmetic
+from triarb.money import ONE, ZERO, arithmetic, to_decimal
 
 MAX_QUESTIONS: Final = 50
 """For how many markets an exchange that tells of one at a time is asked."""
 
 _FEE_SIDES = {"get": FeeSide.RECEIVED, "give": FeeSide.GIVEN, "quote": FeeSide.QUOTE}
 
-# Where ccxt leaves its `feeSide` unset. Of these, only the exchange's own fills are proof. okx, kucoin, mexc, bitget: taken from
-# what is received, by their help pages. kraken: AddOrder's oflags `fcib` (default when selling) and `fciq` (default when
-# buying) mean what is given; its other pages say received, and given asks for more funds. upbit: a bid's fee on top, in
-# quote; an ask's off its proceeds.
-_UNTOLD_SIDES = {
-    "okx": FeeSide.RECEIVED,
-    "myokx": FeeSide.RECEIVED,
-    "okxus": FeeSide.RECEIVED,
-    "kucoin": FeeSide.RECEIVED,
-    "mexc": FeeSide.RECEIVED,
-    "bitget": FeeSide.RECEIVED,
-    "kraken": FeeSide.GIVEN,
-    "upbit": FeeSide.QUOTE,
-}
-
 _COMMISSIONS = ("standardCommission", "specialCommission", "taxCommission")
 _BEYOND_REASON = Decimal("0.1")
 
 
 def published_taker_fee(exchange: str) -> Fee | None:
-    """What ccxt's table says that a new customer of `exchange` pays as a taker on spot; None where it does not say.
+    """What ccxt's table, or else ours, says that a new customer of `exchange` pays as a taker on spot; None where neither does.
 
     A rate of 10 % or more is a slip in that table (weex), and a list of tiers is no rate (p2b): neither is told.
     """
@@ -96,6 +85,29 @@ async def account_fees(line: Line, symbols: Collection[str] | None) -> tuple[dic
     return {}, "the exchange does not tell the account's own"
 
 
+async def account_token(line: Line) -> tuple[str, Decimal] | None:
+    """The token that the account pays fees in, and the part of a fee that it then pays; None where it does not, or cannot be asked.
+
+    By one market's commission (Binance), for nominations: a nominated market is asked for by name before it is priced.
+
+    Raises:
+        GatewayUnavailable: no answer.
+    """
+    exchange = line.instance
+    symbol = next((s for s, market in exchange.markets.items() if market.get("spot")), None)
+    if exchange.id != "binance" or symbol is None:
+        return None
+    try:
+        fee = await _one(line, symbol)
+    except GatewayUnavailable:
+        raise
+    except (GatewayError, *NONSENSE):
+        return None
+    if fee.token is None or not fee.rate:
+        return None
+    return fee.token.asset, to_decimal(Fraction(fee.token.rate) / Fraction(fee.rate))
+
+
 async def _one(line: Line, symbol: str) -> Fee:
     exchange, what = line.instance, f"its fee for {symbol}"
     if exchange.id != "binance":
@@ -105,11 +117,28 @@ async def _one(line: Line, symbol: str) -> Fee:
     told = await line.ask(what, "private_get_account_commission", request)
     with arithmetic():
         parts = [{k: _rate(v) for k, v in told[name].items()} for name in _COMMISSIONS]
-        rate = sum((p["taker"] + max(p["buyer"], p["seller"]) for p in parts), ZERO)
+        rates = [p["taker"] + max(p["buyer"], p["seller"]) for p in parts]
+        rate = sum(rates, ZERO)
+    fee = _of_account(exchange, symbol, rate)
     discount = told.get("discount") or {}
     paid_in = discount.get("enabledForAccount") and discount.get("enabledForSymbol")
-    note = f"less where paid in {discount.get('discountAsset')}" if paid_in else ""
-    return _of_account(exchange, symbol, rate, note)
+    if not paid_in or not discount.get("discountAsset"):
+        return fee
+    with arithmetic():
+        less = rates[0] * (_charged(discount.get("discount")) - ONE)  # off the standard part only
+        fee = fee.payable_in(str(discount["discountAsset"]), rate + less)
+    return attrs.evolve(fee, note=f"less where paid in {discount['discountAsset']}")
+
+
+def _charged(discount: Any) -> Decimal:
+    """The part of a fee that is charged in the token.
+
+    Binance's own pages call 0.25 and 0.75 the discount of the same 25 % off: the dearer reading holds. None is none.
+    """
+    told = ZERO if discount is None else _rate(discount)
+    if not 0 <= told <= 1:
+        raise ValueError(f"a discount of {told}")
+    return max(told, ONE - told)
 
 
 def _from_table(
@@ -127,15 +156,18 @@ def _rate(value: Any) -> Decimal:
     return rate
 
 
-def _of_account(exchange: Any, symbol: str, rate: Decimal, note: str = "") -> Fee:
+def _of_account(exchange: Any, symbol: str, rate: Decimal) -> Fee:
     charged_in, unproven = _charged_in(exchange.id, exchange.markets[symbol].get("feeSide"))
-    notes = [text for text in (note, unproven) if text]
-    return Fee(rate, Provenance.ACCOUNT, charged_in, "; ".join(notes))
+    return Fee(rate, Provenance.ACCOUNT, charged_in, unproven)
 
 
 def _scheduled(exchange: str, taker: Any, fee_side: str | None, why: str = "") -> Fee | None:
     import ccxt.async_support as ccxt  # noqa: PLC0415 - slow to import
 
+    where = f"ccxt {ccxt.__version__}'s table"
+    venue = VENUE_FEES.get(exchange)
+    if taker is None and venue is not None:
+        taker, where = venue.taker, f"a rate of {venue.dated}"
     if taker is None or isinstance(taker, list | dict):
         return None
     try:
@@ -145,17 +177,14 @@ def _scheduled(exchange: str, taker: Any, fee_side: str | None, why: str = "") -
     if rate is None or abs(rate) >= _BEYOND_REASON:
         return None
     charged_in, unproven = _charged_in(exchange, fee_side)
-    notes = (f"ccxt {ccxt.__version__}'s table", unproven, why)
+    notes = (where, unproven, why)
     return Fee(rate, Provenance.SCHEDULE, charged_in, "; ".join(text for text in notes if text))
 
 
 def _charged_in(exchange: str, fee_side: str | None) -> tuple[FeeSide, str]:
-    """The asset that a fee is taken in, and a warning where nobody who knows has said so.
-
-    Where nothing is known it is the quote asset, as in ccxt's own `calculate_fee`.
-    """
+    """The asset that a fee is taken in, and where ccxt does not tell it, the mark of who does."""
     told = _FEE_SIDES.get(fee_side or "")
     if told is not None:
         return told, ""
-    side = _UNTOLD_SIDES.get(exchange, FeeSide.QUOTE)
-    return side, f"charged in the asset {side}: unverified"
+    venue = VENUE_FEES.get(exchange, UNTOLD)
+    return venue.charged_in, venue.note

@@ -10,14 +10,15 @@ from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.account import Account
 from triarb.gateways.ccxt.credentials import Credentials
-from triarb.gateways.ccxt.fees import account_fees, scheduled_fees
+from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fees
 from triarb.gateways.ccxt.instances import SessionFactory
+from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
-from triarb.gateways.ccxt.orders import FINDS_BY_CLIENT_ID
+from triarb.gateways.ccxt.orders import check_look_up
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
-from triarb.gateways.ccxt.wire import watch
-from triarb.gateways.gateway import DEFAULT_DEPTH, ExchangeGateway
+from triarb.gateways.ccxt.wire import Guard, watch
+from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
 from triarb.market.unified import market_from_ccxt
@@ -30,9 +31,16 @@ from triarb.model import (
     OrderBook,
     OrderState,
     Quote,
+    Refused,
     Submission,
     Withdrawn,
 )
+
+EXPIRING = frozenset({"binance"})
+"""The exchanges that are known to take no order after its receive window has passed."""
+
+CLOCK_AHEAD_MS = 1000
+"""How far ahead of its own clock Binance lets a request's time stamp be: the window then ends so much later."""
 
 # The depths that an exchange takes, or counts in; all others take any number.
 _DEPTHS = {
@@ -44,14 +52,15 @@ _DEPTHS = {
 }
 
 
-class CcxtGateway(ExchangeGateway):
+class CcxtGateway(ExchangeGateway, Budgeted):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
     with `sandbox=False` it reads production's account, and sends no order there. It is an async context manager: it
     loads the markets on entry, and closes what it opened on exit.
 
-    An order is sent once, with its own numbers as text. That it was rejected is said only where that is proven, and
+    Requests are counted by triarb's own limiter, in which orders and what proves them go first; a ready instance keeps
+    its own. An order is sent once, with its own numbers as text. That it was rejected is said only where that is proven, and
     whatever is not proven is UNKNOWN; see `triarb.gateways.ccxt.orders`. Fills may lag behind what an order filled.
 
     Args:
@@ -104,6 +113,9 @@ class CcxtGateway(ExchangeGateway):
         self._timeout_ms = timeout_ms
         self._clock = SystemClock() if clock is None else clock
         self._opened = AsyncExitStack()
+        self._limiter: Limiter | None = (
+            None  # one for both instances: the exchange counts addresses
+        )
         self._data: Line | None = None
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
@@ -131,17 +143,23 @@ class CcxtGateway(ExchangeGateway):
             return "read-only"
         return "sandbox" if self._sandbox else "live"
 
+    @property
+    def order_expiry_ns(self) -> int | None:
+        """The receive window, and how far a clock may be ahead, where the exchange knows such a window.
+
+        Binance looks at the window again right before the matching engine; other exchanges are not known to.
+        """
+        if self._exchange not in EXPIRING:
+            return None
+        return (self._recv_window_ms + CLOCK_AHEAD_MS) * NS_PER_MS
+
     # Opening and closing
 
     def _check_trading(self) -> None:
         """Refuse what could never trade, before anything is opened."""
         self._new_trader()
-        if self._sandbox and self._exchange not in FINDS_BY_CLIENT_ID:
-            raise TradingRefused(
-                f"ccxt cannot find an order on {self._exchange} by the id that we gave it",
-                code="gateway.no_look_up",
-                hint="an order whose answer is lost could not be proven; use paper trading instead",
-            )
+        if self._sandbox:
+            check_look_up(self._exchange)
         if self._ready is not None and in_sandbox(self._ready) is not self._sandbox:
             raise UsageError(
                 f"the {self._exchange} instance and the credentials are not both of the sandbox",
@@ -159,15 +177,21 @@ class CcxtGateway(ExchangeGateway):
             like=self._ready,
             clock=self._clock,
         )
-        watch(trader, enter_sandbox(trader) if self._sandbox else None)
+        self._watch(trader, enter_sandbox(trader) if self._sandbox else None, urgent=True)
         return trader
 
     def _new_data(self) -> Any:
         data = instances.data_instance(self._kind, timeout_ms=self._timeout_ms)
         if self.mode == "sandbox":
             enter_sandbox(data)
-        watch(data, None)
+        self._watch(data, None, urgent=False)
         return data
+
+    def _watch(self, exchange: Any, guard: Guard | None, *, urgent: bool) -> None:
+        if self._limiter is None:
+            self._limiter = Limiter(exchange, self._clock)
+        watch(exchange, guard, self._limiter.heard)
+        use_limiter(exchange, self._limiter, urgent=urgent)
 
     async def __aenter__(self) -> Self:
         """Connect and load the markets.
@@ -265,7 +289,8 @@ class CcxtGateway(ExchangeGateway):
         """What the account pays, where the exchange tells it; else what ccxt's table says of a new customer.
 
         An exchange that tells of one market at a time (Binance) is asked for named markets only, at most
-        `triarb.gateways.ccxt.fees.MAX_QUESTIONS` of them. A market whose fee nobody tells has none here.
+        `triarb.gateways.ccxt.fees.MAX_QUESTIONS` of them; asked for all, one of its markets tells whether the account
+        pays in a token. A market whose fee nobody tells has none here.
 
         Raises:
             GatewayUnavailable: no answer.
@@ -278,7 +303,11 @@ class CcxtGateway(ExchangeGateway):
         if self._account is not None:
             own, why = await account_fees(self._account.line, None if symbols is None else wanted)
         missing = [symbol for symbol in wanted if symbol not in own]
-        return FeeSchedule(own | scheduled_fees(line.instance, missing, why))
+        told = FeeSchedule(own | scheduled_fees(line.instance, missing, why))
+        token = None
+        if self._account is not None and symbols is None:
+            token = await account_token(self._account.line)
+        return told if token is None else told.paid_in(*token)
 
     async def balances(self) -> Mapping[str, Balance]:
         """All assets that are not zero.
@@ -316,6 +345,10 @@ class CcxtGateway(ExchangeGateway):
             UsageError: no such market.
         """
         return await self._own(acting=True).cancel(client_id, self._market(symbol))
+
+    def room_for(self, orders: int, /) -> Refused | None:
+        """Why the exchange might not let `orders` more through now, by our own count and what it told us."""
+        return None if self._limiter is None else self._limiter.room_for(orders)
 
     # What may be done
 

@@ -64,7 +64,7 @@ def check_ready(exchange: Any) -> None:
 
 
 def data_instance(kind: Any, *, timeout_ms: int) -> Any:
-    """An instance that only looks, held to ccxt's rate limit."""
+    """An instance that only looks."""
     return _prepared(kind({"timeout": timeout_ms, "logger": _log, "options": dict(_SPOT_ONLY)}))
 
 
@@ -77,7 +77,7 @@ def trading_instance(
     like: Any | None,
     clock: Clock,
 ) -> Any:
-    """An instance that acts for an account: no wait before an order leaves, and nothing sent twice.
+    """An instance that acts for an account: nothing sent twice.
 
     Args:
         kind: ccxt's class.
@@ -103,7 +103,6 @@ def trading_instance(
                 "apiKey": credentials.key,
                 "secret": credentials.secret,
                 "password": credentials.password,
-                "enableRateLimit": False,
                 "verbose": False,
                 "logger": _log,
             }

@@ -37,7 +37,7 @@ async def poll(
     A batch an answer, empty where nothing differs.
 
     Raises:
-        GatewayError: the failure of the last of `ATTEMPTS` questions in a row; being asked to slow down at once.
+        GatewayError: the failure of the last of `ATTEMPTS` questions in a row; a long ban at once.
     """
     shown: dict[str, Quote | Withdrawn] = {}
     while True:
@@ -66,7 +66,7 @@ async def _tickers(
                 return cast("Mapping[str, Any]", answer)
             raise line.malformed("its quotes", "none of its markets is among them")
         except (GatewayUnavailable, MalformedAnswer) as error:
-            if attempt == ATTEMPTS or error.code == "gateway.rate_limited":
+            if attempt == ATTEMPTS or error.code == "gateway.banned":
                 raise
         await clock.sleep(seconds * 2**attempt)
         attempt += 1

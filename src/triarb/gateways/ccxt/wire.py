@@ -17,6 +17,8 @@ T = TypeVar("T")
 Guard = Callable[[str, Mapping[str, str]], None]
 """Is given the URL and the headers of a request that may change something; raises if it must not leave."""
 
+Hearer = Callable[[int, Mapping[str, str]], None]
+
 
 @attrs.define
 class Wire:
@@ -62,8 +64,11 @@ async def through(wire: Wire, call: Awaitable[T]) -> T:
         _current.reset(token)
 
 
-def watch(exchange: Any, guard: Guard | None) -> None:
-    """Take down what `exchange` sends and gets; ask `guard` before anything that may change something leaves."""
+def watch(exchange: Any, guard: Guard | None, hear: Hearer) -> None:
+    """Take down what `exchange` sends and gets; ask `guard` before anything that may change something leaves.
+
+    `hear` is given the status and the headers of every answer.
+    """
     fetch, on_rest_response = exchange.fetch, exchange.on_rest_response
 
     async def watched_fetch(
@@ -86,8 +91,11 @@ def watch(exchange: Any, guard: Guard | None) -> None:
         wire.is_text = not isinstance(answer, dict | list)
         return answer
 
-    def watched_response(status: int, *args: Any) -> Any:
-        text = on_rest_response(status, *args)
+    def watched_response(
+        status: int, reason: str, url: str, method: str, headers: Mapping[str, str], *args: Any
+    ) -> Any:
+        hear(status, headers)
+        text = on_rest_response(status, reason, url, method, headers, *args)
         wire = _current.get() or Wire()
         wire.status, wire.body = status, text
         return text

@@ -20,8 +20,9 @@ Binance (YOYO, BCHSV), so that a client of it knows their markets by that one. F
         ...
 
 A session of its factory sends whatever is meant for Binance, production and testnet, to the loopback exchange, and
-refuses every other host. `in_background` serves from a thread, for code that is not async. In pytest a fixture is one `async with` around a `yield`; it can also lead a script here that
-names no session, by the default that it leaves alone::
+refuses every other host. `connect` leads a ccxt binance here that a bot made, `faults` says what goes wrong, and `in_background` serves from a thread,
+for code that is not async; `triarb.testing.fixtures` has it for pytest. A script that names no session can be led here
+by the default that it leaves alone::
 
     monkeypatch.setitem(
         CcxtGateway.__init__.__kwdefaults__, "session_factory", exchange.session_factory
@@ -30,7 +31,6 @@ names no session, by the default that it leaves alone::
 
 from triarb.testing.loopback.background import in_background as in_background
 from triarb.testing.loopback.exchange import (
-    FaultKind as FaultKind,
     LoopbackExchange as LoopbackExchange,
     Received as Received,
     loopback as loopback,

@@ -3,16 +3,17 @@
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
+
+import attrs
 
 from triarb.clock import NS_PER_MS
 from triarb.exceptions import UsageError
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Market,
-    NotFound,
     Order,
     OrderState,
     OrderStatus,
@@ -48,6 +49,7 @@ class SpotApi:
 
     Attributes:
         engine: where orders act.
+        as_of_ns: when it was so that questions about the account are answered; None is now.
     """
 
     def __init__(
@@ -55,17 +57,27 @@ class SpotApi:
     ) -> None:
         known = tuple(markets)
         self.engine = MatchingEngine(known, fees, balances=balances)
-        self._fees = fees
-        self._markets = {
-            market.exchange_id or market.base + market.quote: market for market in known
+        self.as_of_ns: int | None = None
+        self._symbols = {
+            market.exchange_id or market.base + market.quote: market.symbol for market in known
         }
-        if len(self._markets) < len(known):
+        if len(self._symbols) < len(known):
             raise UsageError("two markets have the same id", hint="give them an exchange_id each")
-        self._ids = {market.symbol: id_ for id_, market in self._markets.items()}
+        self._ids = {symbol: id_ for id_, symbol in self._symbols.items()}
         self._placed: list[Placed] = []
         self._trade_numbers: dict[tuple[str, str], int] = {}
         self._update_ids = itertools.count(1)
         self._own_ids = itertools.count(1)
+
+    def about(self, params: Params) -> tuple[str, str]:
+        """The client id and the symbol that a request names, each empty where it names none."""
+        symbol = self._symbols.get(params.get("symbol", ""), "")
+        client_id = params.get("newClientOrderId") or params.get("origClientOrderId") or ""
+        number = params.get("orderId")
+        if number and not client_id:
+            named = (p.order.client_id for p in self._placed if p.number == number)
+            client_id = next(named, "")
+        return client_id, symbol
 
     # What anyone may ask
 
@@ -84,7 +96,10 @@ class SpotApi:
             "serverTime": now_ns // NS_PER_MS,
             "rateLimits": [],
             "exchangeFilters": [],
-            "symbols": [messages.symbol_info(id_, m) for id_, m in self._markets.items()],
+            "symbols": [
+                messages.symbol_info(id_, self.engine.markets[symbol])
+                for id_, symbol in self._symbols.items()
+            ],
         }
 
     def book_ticker(self, params: Params, _now_ns: int) -> Any:
@@ -112,8 +127,10 @@ class SpotApi:
 
     def account(self, _params: Params, now_ns: int) -> Any:
         """All balances, those of zero included."""
-        held = self.engine.balances
-        assets = {asset for m in self._markets.values() for asset in (m.base, m.quote)} | set(held)
+        engine, as_of_ns = self.engine, self.as_of_ns
+        held = engine.balances if as_of_ns is None else engine.balances_at(as_of_ns)
+        listed = engine.markets.values()
+        assets = {asset for m in listed for asset in (m.base, m.quote)} | set(held)
         return {
             "canTrade": True,
             "canWithdraw": False,
@@ -127,7 +144,7 @@ class SpotApi:
     def commission(self, params: Params, _now_ns: int) -> Any:
         """What the account pays on one market."""
         market = self._market(params)
-        fee = self._fees.fee(market.symbol)
+        fee = self.engine.fees.fee(market.symbol)
         if fee is None:
             raise ApiError(-1121, "Invalid symbol.")
         return messages.commission(self._ids[market.symbol], fee)
@@ -138,9 +155,9 @@ class SpotApi:
         state = self.engine.submit(order, now_ns)
         if isinstance(state, Refused):
             raise messages.refusal(state)
-        placed = Placed(order, state, now_ns)
+        placed = Placed(order, state.exchange_id, now_ns)
         self._placed.append(placed)
-        answer = self._order(placed) | {"transactTime": now_ns // NS_PER_MS}
+        answer = self._order(placed, state) | {"transactTime": now_ns // NS_PER_MS}
         kind = params.get("newOrderRespType", "FULL")
         if kind == "ACK":
             told = ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
@@ -163,9 +180,9 @@ class SpotApi:
 
     def query_order(self, params: Params, _now_ns: int) -> Any:
         """One order as it stands."""
-        placed = self._find(params, ApiError(-2013, "Order does not exist."))
+        placed, state = self._find(params, ApiError(-2013, "Order does not exist."))
         moment = placed.time_ns // NS_PER_MS
-        return self._order(placed) | {
+        return self._order(placed, state) | {
             "stopPrice": "0",
             "icebergQty": "0",
             "time": moment,
@@ -176,11 +193,12 @@ class SpotApi:
     def cancel_order(self, params: Params, now_ns: int) -> Any:
         """Take an open order back."""
         unknown = ApiError(-2011, "Unknown order sent.")
-        placed = self._find(params, unknown)
-        if self._state(placed).status is not OrderStatus.OPEN:
+        placed, state = self._find(params, unknown)
+        if state.status is not OrderStatus.OPEN:
             raise unknown
         self.engine.cancel(placed.order.client_id, placed.order.symbol, now_ns)
-        return self._order(placed) | {
+        canceled = attrs.evolve(state, status=OrderStatus.CANCELED)
+        return self._order(placed, canceled) | {
             "origClientOrderId": placed.order.client_id,
             "clientOrderId": params.get("newClientOrderId") or self._own_id(),
             "transactTime": now_ns // NS_PER_MS,
@@ -191,8 +209,8 @@ class SpotApi:
         symbol = self._market(params).symbol if "symbol" in params else None
         return [
             self.query_order({"symbol": self._ids[o.symbol], "orderId": state.exchange_id}, now_ns)
-            for placed in self._placed
-            for o, state in [(placed.order, self._state(placed))]
+            for placed, state in self._known()
+            for o in [placed.order]
             if state.status is OrderStatus.OPEN and symbol in (None, o.symbol)
         ]
 
@@ -202,8 +220,7 @@ class SpotApi:
         since, until = int(params.get("startTime", 0)), int(params.get("endTime", 2**63))
         trades = [
             messages.trade_answer(self._ids[market.symbol], state, f, self._trade_number(f))
-            for placed in self._placed
-            for state in [self._state(placed)]
+            for _, state in self._known()
             if state.symbol == market.symbol
             and params.get("orderId", state.exchange_id) == state.exchange_id
             for f in state.fills
@@ -217,7 +234,7 @@ class SpotApi:
         if "symbol" in params:
             market = self._market(params)
             return tell(self._ids[market.symbol], market.symbol)
-        wanted: Iterable[str] = self._markets
+        wanted: Iterable[str] = self._symbols
         if "symbols" in params:
             try:
                 wanted = json.loads(params["symbols"])
@@ -228,10 +245,9 @@ class SpotApi:
     def _market(self, params: Params) -> Market:
         if not params.get("symbol"):
             raise mandatory("symbol")
-        market = self._markets.get(params["symbol"])
-        if market is None:
+        if params["symbol"] not in self._symbols:
             raise ApiError(-1121, "Invalid symbol.")
-        return market
+        return self.engine.markets[self._symbols[params["symbol"]]]
 
     def _parse_order(self, params: Params) -> Order:
         read = len(_ORDER_PARAMS & params.keys())
@@ -256,8 +272,8 @@ class SpotApi:
         _match(_CLIENT_ID, "newClientOrderId", client_id)
         return Order(client_id, market.symbol, side, amount, price, in_force)
 
-    def _find(self, params: Params, missing: ApiError) -> Placed:
-        """The newest order that `params` name."""
+    def _find(self, params: Params, missing: ApiError) -> tuple[Placed, OrderState]:
+        """The newest order that `params` name, and how it stands."""
         symbol = self._market(params).symbol
         if not params.get("orderId") and not params.get("origClientOrderId"):
             message = (
@@ -265,24 +281,26 @@ class SpotApi:
             )
             raise ApiError(-1102, message)
         for placed in reversed(self._placed):
-            order, number = placed.order, placed.state.exchange_id
+            order, number = placed.order, placed.number
             if (
                 order.symbol == symbol
                 and params.get("orderId", number) == number
                 and params.get("origClientOrderId", order.client_id) == order.client_id
             ):
-                return placed
+                state = self.engine.order(number, self.as_of_ns)
+                if state is not None:
+                    return placed, state
         raise missing
 
-    def _state(self, placed: Placed) -> OrderState:
-        """An order as it stands; the engine knows the newest of each id, and an older one has ended before."""
-        newest = self.engine.look_up(placed.order.client_id, placed.order.symbol)
-        if not isinstance(newest, NotFound) and newest.exchange_id == placed.state.exchange_id:
-            placed.state = newest
-        return placed.state
+    def _known(self) -> Iterator[tuple[Placed, OrderState]]:
+        """All orders and how they stand, the oldest first."""
+        for placed in self._placed:
+            state = self.engine.order(placed.number, self.as_of_ns)
+            if state is not None:
+                yield placed, state
 
-    def _order(self, placed: Placed) -> dict[str, Any]:
-        return messages.order_answer(self._ids[placed.order.symbol], placed, self._state(placed))
+    def _order(self, placed: Placed, state: OrderState) -> dict[str, Any]:
+        return messages.order_answer(self._ids[placed.order.symbol], placed, state)
 
     def _trade_number(self, fill: Any) -> int:
         key = (fill.client_id, fill.trade_id)

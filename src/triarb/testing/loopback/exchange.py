@@ -1,8 +1,7 @@
 """LoopbackExchange: the server, its log of requests, and what can go wrong on the way."""
 
 import asyncio
-import enum
-import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -13,7 +12,7 @@ from urllib.parse import parse_qsl
 import attrs
 from aiohttp import web
 
-from triarb.clock import NS_PER_MS, Clock, SystemClock
+from triarb.clock import NS_PER_SECOND, Clock, SystemClock
 from triarb.exceptions import UsageError
 from triarb.gateways.ccxt import Credentials
 from triarb.market.fees import FeeSchedule
@@ -21,7 +20,23 @@ from triarb.market.snapshot import Snapshot
 from triarb.model import Fill, Market, OrderBook
 from triarb.money import parse_decimal
 from triarb.simulation import MatchingEngine
-from triarb.testing.loopback.api import Params, SpotApi
+from triarb.testing.faults import (
+    Answer,
+    DropAfter,
+    DropBefore,
+    Endpoint,
+    FaultRule,
+    FaultScript,
+    Hang,
+    Lag,
+    Request,
+    Truncate,
+)
+from triarb.testing.faults.run import FaultRun
+from triarb.testing.loopback import replies
+from triarb.testing.loopback.api import SpotApi
+from triarb.testing.loopback.connecting import connect
+from triarb.testing.loopback.endpoints import ENDPOINTS, Served
 from triarb.testing.loopback.messages import ApiError
 from triarb.testing.loopback.session import LoopbackSession
 from triarb.testing.loopback.signing import check_signed, parameters
@@ -29,45 +44,26 @@ from triarb.testing.loopback.signing import check_signed, parameters
 CREDENTIALS = Credentials("loopback-key", "loopback-secret")
 """What a loopback exchange takes unless it is told others."""
 
-
-class FaultKind(enum.StrEnum):
-    """What goes wrong with a request."""
-
-    DROP_BEFORE = "drop_before"
-    """The connection is reset before the exchange acts."""
-    DROP_AFTER = "drop_after"
-    """The exchange acts, then the connection is reset."""
-    HANG = "hang"
-    """The exchange acts, and no answer ever comes."""
-    GARBAGE = "garbage"
-    """The exchange acts, and answers something else."""
-    INSTEAD = "instead"
-    """The exchange answers something else, and does not act."""
+NO_FAULTS = FaultScript()
 
 
 @attrs.frozen
-class Received:
-    """A request that reached the exchange.
+class Received(Request):
+    """A request that reached the exchange; it arrived when its head had been read, before its body.
 
     Attributes:
         params: of its query and its body, the signature left out.
         host: the host that it was meant for.
     """
 
-    method: str
-    path: str
-    params: Mapping[str, str]
-    host: str
-    time_ns: int
+    method: str = ""
+    path: str = ""
+    params: Mapping[str, str] = attrs.field(factory=dict)
+    host: str = ""
 
 
-@attrs.frozen
-class _Fault:
-    method: str
-    path: str
-    kind: FaultKind
-    status: int
-    body: str
+Hook = Callable[[Received], None]
+"""Is called with a request that arrived, before the exchange acts."""
 
 
 class LoopbackExchange:
@@ -80,14 +76,18 @@ class LoopbackExchange:
         balances: what the account holds at first, as text or Decimals.
         credentials: the account's.
         clock: the exchange's time.
+        faults: what goes wrong.
 
     Attributes:
         requests: all that was received, the oldest first.
+        on_arrival: called with each request before the exchange acts, in the thread that serves. What one raises drops
+            that request, which then has not acted, and is raised again when the exchange is left.
         credentials: the account's.
         clock: the exchange's time.
 
     Raises:
-        UsageError: a balance that is no amount, or two markets with the same id.
+        UsageError: a balance that is no amount, two markets with the same id, or a fault about a market that there is
+            none of.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class LoopbackExchange:
         balances: Mapping[str, str | Decimal] | None = None,
         credentials: Credentials = CREDENTIALS,
         clock: Clock | None = None,
+        faults: FaultScript = NO_FAULTS,
     ) -> None:
         markets = source.markets if isinstance(source, Snapshot) else tuple(source)
         if fees is None:
@@ -109,7 +110,9 @@ class LoopbackExchange:
         self.requests: list[Received] = []
         self.credentials = credentials
         self.clock: Clock = SystemClock() if clock is None else clock
-        self._faults: list[_Fault] = []
+        self.on_arrival: list[Hook] = []
+        self._run = FaultRun(faults, self.engine)
+        self._raised: list[Exception] = []
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
 
@@ -151,53 +154,38 @@ class LoopbackExchange:
         """
         import ccxt.async_support as ccxt  # noqa: PLC0415 - slow to import
 
-        session = self.session_factory()
-        spot = {
-            "fetchMarkets": {"types": ["spot"]},
-            "fetchCurrencies": False,
-            "fetchMargins": False,
-        }
-        own = {
-            "apiKey": self.credentials.key,
-            "secret": self.credentials.secret,
-            "session": session,
-            "enableRateLimit": False,
-            "ssl_context": True,
-            "timeout_on_exit": 0,
-            "options": spot,
-        }
-        binance = ccxt.binance({**own, **settings})
-        binance.milliseconds = lambda: self.clock.now_ns() // NS_PER_MS
+        binance = ccxt.binance({"enableRateLimit": False, **settings})
+        self.connect(binance)
+        for name in ("apiKey", "secret"):
+            setattr(binance, name, settings.get(name, getattr(binance, name)))
         try:
             yield binance
         finally:
             await binance.close()
-            await session.close()
 
-    def fault_next(
-        self,
-        method: str,
-        path: str,
-        kind: FaultKind | str,
-        *,
-        status: int = 200,
-        body: str = "<html>",
-        times: int = 1,
-    ) -> None:
-        """Let something go wrong with the next `times` requests of that method and path, such as ``/api/v3/order``.
+    def connect(self, instance: Any) -> None:
+        """Lead a ccxt binance that a bot made, synchronous or asynchronous, to this exchange and its account.
 
-        A client may send a GET or a DELETE whose connection was reset again on its own (aiohttp does), so that each
-        such drop takes two.
+        Its keys are replaced, so that real ones go nowhere, only spot markets are loaded, and its time is this
+        exchange's. What it sends to any other host is refused. Connect an asynchronous one inside its event loop; its own
+        `close` then closes the connection.
 
-        Args:
-            method: of the request.
-            path: of the request, without its query.
-            kind: what goes wrong.
-            status: of what is answered, for `GARBAGE` and `INSTEAD`.
-            body: of what is answered, for `GARBAGE` and `INSTEAD`.
-            times: how often.
+        Raises:
+            UsageError: it is another exchange, or this one is not entered.
         """
-        self._faults += [_Fault(method, path, FaultKind(kind), status, body)] * times
+        connect(instance, self.port, self.credentials, self.clock, self.session_factory)
+
+    def inject(self, *rules: FaultRule) -> None:
+        """Let more go wrong from here on; the rules count their requests from here.
+
+        Raises:
+            UsageError: a rule changes a market that there is none of.
+        """
+        self._run.add(rules)
+
+    def posts(self) -> Counter[str]:
+        """How many orders were received under each client id, whether or not they were taken."""
+        return Counter(r.client_id for r in self.requests if r.on is Endpoint.SUBMIT)
 
     async def __aenter__(self) -> Self:
         app = web.Application()
@@ -219,50 +207,90 @@ class LoopbackExchange:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._raised and exc is None:
+            raise self._raised.pop(0)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        arrived_ns = self.clock.now_ns()
         query, body = request.raw_path.partition("?")[2], await request.text()
-        self._log(request, query, body)
-        fault = self._take_fault(request.method, request.path)
-        if fault is None:
-            return self._answer(request, query, body)
-        if fault.kind not in (FaultKind.DROP_BEFORE, FaultKind.INSTEAD):
-            self._answer(request, query, body)
-        if fault.kind is FaultKind.HANG:
+        served = ENDPOINTS.get((request.method, request.path))
+        received = self._take_down(request, served, query + "&" + body, arrived_ns)
+        try:
+            for hook in self.on_arrival:
+                hook(received)
+        except Exception as error:  # noqa: BLE001 - raised again where the exchange is left
+            self._raised.append(error)
+            return replies.dropped(request)
+        banned = self._run.banned(arrived_ns)
+        if banned is not None:
+            return replies.banned(*banned)
+        if received.first(DropBefore):
+            return replies.dropped(request)
+        instead, hang = received.first(Answer), received.first(Hang)
+        if instead is not None and not instead.acts:
+            return replies.instead(instead)
+        if received.late_ns and not await self._wait(received.late_ns / NS_PER_SECOND):
+            return replies.dropped(request)
+        answer = (
+            None if hang and not hang.acts else self._answer(request, served, query, body, received)
+        )
+        if hang is not None or answer is None:
             await self._closing.wait()
-        if fault.kind in (FaultKind.GARBAGE, FaultKind.INSTEAD):
-            return _text(fault.status, fault.body)
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response()
+            return replies.dropped(request)
+        if received.first(DropAfter):
+            return replies.dropped(request)
+        if instead is not None:
+            return replies.instead(instead)
+        return await replies.half(request, answer) if received.first(Truncate) else answer
 
-    def _answer(self, request: web.Request, query: str, body: str) -> web.Response:
-        endpoint = _ENDPOINTS.get((request.method, request.path))
-        if endpoint is None:
-            return _text(404, "<html><body><h2>404 Not found</h2></body></html>")
-        act, signed = endpoint
-        now_ns = self.clock.now_ns()
+    async def _wait(self, seconds: float) -> bool:
+        """Wait, unless the exchange is left meanwhile; whether it was not."""
+        late, closing = self.clock.sleep(seconds), self._closing.wait()
+        waits = [asyncio.ensure_future(late), asyncio.ensure_future(closing)]
+        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for rest in pending:
+            rest.cancel()
+        return not self._closing.is_set()
+
+    def _answer(
+        self, request: web.Request, served: Served | None, query: str, body: str, received: Received
+    ) -> web.Response:
+        if served is None:
+            return replies.page(404, replies.NOT_FOUND)
+        now_ns = self.clock.now_ns() + self._run.skew_ns
+        lag = received.first(Lag)
+        self._api.as_of_ns = None if lag is None else now_ns - round(lag.seconds * NS_PER_SECOND)
         try:
             params = parameters(query, body)
-            if signed:
+            if served.signed:
                 key = request.headers.get("X-MBX-APIKEY", "")
                 check_signed(key, query + body, params, self.credentials, now_ns)
-            return _json(200, act(self._api, params, now_ns))
+            return replies.answer(
+                200, replies.distorted(served.act(self._api, params, now_ns), received)
+            )
         except ApiError as error:
-            return _json(error.status, {"code": error.code, "msg": error.message})
+            return replies.error(error.status, error.code, error.message)
 
-    def _log(self, request: web.Request, query: str, body: str) -> None:
-        pairs = [*parse_qsl(query), *parse_qsl(body)]
-        params = {name: value for name, value in pairs if name != "signature"}
-        received = Received(request.method, request.path, params, request.host, self.clock.now_ns())
+    def _take_down(
+        self, request: web.Request, served: Served | None, sent: str, arrived_ns: int
+    ) -> Received:
+        params = {name: value for name, value in parse_qsl(sent) if name != "signature"}
+        on = served.on if served else Endpoint.OTHER
+        arrived = self._run.arrive(on, *self._api.about(params), arrived_ns)
+        received = Received(
+            arrived.number,
+            arrived.on,
+            arrived.client_id,
+            arrived.symbol,
+            arrived.time_ns,
+            arrived.faults,
+            request.method,
+            request.path,
+            params,
+            request.host,
+        )
         self.requests.append(received)
-
-    def _take_fault(self, method: str, path: str) -> _Fault | None:
-        for fault in self._faults:
-            if (fault.method, fault.path) == (method, path):
-                self._faults.remove(fault)
-                return fault
-        return None
+        return received
 
 
 @asynccontextmanager
@@ -279,36 +307,8 @@ async def loopback(
         yield exchange, binance
 
 
-Endpoint = Callable[[SpotApi, Params, int], Any]
-
-_ENDPOINTS: dict[tuple[str, str], tuple[Endpoint, bool]] = {
-    ("GET", "/api/v3/ping"): (SpotApi.ping, False),
-    ("GET", "/api/v3/time"): (SpotApi.time, False),
-    ("GET", "/api/v3/exchangeInfo"): (SpotApi.exchange_info, False),
-    ("GET", "/api/v3/ticker/24hr"): (SpotApi.day_ticker, False),
-    ("GET", "/api/v3/ticker/bookTicker"): (SpotApi.book_ticker, False),
-    ("GET", "/api/v3/depth"): (SpotApi.depth, False),
-    ("GET", "/api/v3/account"): (SpotApi.account, True),
-    ("GET", "/api/v3/account/commission"): (SpotApi.commission, True),
-    ("POST", "/api/v3/order"): (SpotApi.new_order, True),
-    ("POST", "/api/v3/order/test"): (SpotApi.try_order, True),
-    ("GET", "/api/v3/order"): (SpotApi.query_order, True),
-    ("DELETE", "/api/v3/order"): (SpotApi.cancel_order, True),
-    ("GET", "/api/v3/openOrders"): (SpotApi.open_orders, True),
-    ("GET", "/api/v3/myTrades"): (SpotApi.my_trades, True),
-}
-
-
 def _amounts(balances: Mapping[str, str | Decimal]) -> dict[str, Decimal]:
     try:
         return {asset: parse_decimal(amount) for asset, amount in balances.items()}
     except ValueError as error:
         raise UsageError(f"a balance: {error}", hint='write amounts as text, "1000"') from None
-
-
-def _text(status: int, body: str) -> web.Response:
-    return web.Response(status=status, text=body, content_type="text/html")
-
-
-def _json(status: int, answer: Any) -> web.Response:
-    return web.Response(status=status, text=json.dumps(answer), content_type="application/json")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -19,7 +20,7 @@ from triarb.model import (
     OrderStatus,
     Refused,
 )
-from triarb.money import ZERO, arithmetic, plain
+from triarb.money import ZERO, arithmetic, plain, to_decimal
 
 ASSET_PRECISION = 8
 """How many decimals Binance counts an asset in, and so the finest step there is."""
@@ -56,16 +57,16 @@ def refusal(refused: Refused) -> ApiError:
     return ApiError(*_REFUSALS[refused.code])
 
 
-@attrs.define
+@attrs.frozen
 class Placed:
     """An order that was taken.
 
     Attributes:
-        state: as it was when it was last seen; the matching engine knows better of the newest of an id.
+        number: the exchange's of it.
     """
 
     order: Order
-    state: OrderState
+    number: str
     time_ns: int
 
 
@@ -166,14 +167,23 @@ def balance(asset: str, held: Balance | None) -> dict[str, str]:
 def commission(id_: str, fee: Fee) -> dict[str, Any]:
     """What the account pays on one market."""
     none = dict.fromkeys(("maker", "taker", "buyer", "seller"), "0")
+    token = fee.token
     rate = plain(fee.rate)
-    discount = {"enabledForAccount": False, "enabledForSymbol": False, "discountAsset": "BNB"}
+    discount = {
+        "enabledForAccount": token is not None,
+        "enabledForSymbol": token is not None,
+        "discountAsset": "BNB" if token is None else token.asset,
+        "discount": "0",
+    }
+    if token is not None:
+        charged = Fraction(token.rate) / Fraction(fee.rate) if fee.rate else Fraction(1)
+        discount["discount"] = plain(to_decimal(charged))
     return {
         "symbol": id_,
         "standardCommission": none | {"maker": rate, "taker": rate},
         "specialCommission": none,
         "taxCommission": none,
-        "discount": discount | {"discount": "0"},
+        "discount": discount,
     }
 
 

@@ -24,6 +24,15 @@ HOSTS = frozenset(
 """Binance's spot hosts, production and testnet (rest-api.md and testnet/general-info.md of its spot API)."""
 
 
+def foreign(method: str | None, host: str | None) -> TradingRefused:
+    """The refusal to send anything there."""
+    return TradingRefused(
+        f"the loopback session does not send a {method} to {host}",
+        code="loopback.foreign_host",
+        hint="it stands in for Binance's spot hosts only, so that no test reaches an exchange",
+    )
+
+
 class LoopbackSession:
     """Stands in for an `aiohttp.ClientSession`: requests for `hosts` go to a port of this machine, all others nowhere.
 
@@ -62,11 +71,7 @@ class LoopbackSession:
         """
         meant = yarl.URL(url)
         if meant.host not in self._hosts:
-            raise TradingRefused(
-                f"the loopback session does not send a {method} to {meant.host}",
-                code="loopback.foreign_host",
-                hint="it stands in for Binance's spot hosts only, so that no test reaches an exchange",
-            )
+            raise foreign(method, meant.host)
         here = meant.with_scheme("http").with_host("127.0.0.1").with_port(self._port)
         kwargs["headers"] = {**(kwargs.get("headers") or {}), "Host": meant.host}
         kwargs |= {"proxy": None, "allow_redirects": False}

@@ -1,0 +1,114 @@
+"""Proving: carries out what the leg state machine says for an order that may have been sent, until it comes to an end."""
+
+from collections.abc import Awaitable, Callable, Collection
+
+from triarb.clock import NS_PER_SECOND, Clock
+from triarb.exceptions import TradingRefused
+from triarb.execution.machine import LegState, instruction, on
+from triarb.execution.messages import BalancesRead, CancelAsked, Do, Event, Failed, Tick, WaitUntil
+from triarb.gateways.gateway import Trading
+from triarb.ledger import Ledger
+from triarb.model import (
+    Fill,
+    Filled,
+    Market,
+    NotFound,
+    OrderState,
+    Proven,
+    Submission,
+    SubmissionStatus,
+)
+from triarb.money import ZERO
+
+
+async def prove(state: LegState, gateway: Trading, ledger: Ledger, clock: Clock) -> LegState:
+    """`state` at its end, by look-ups, cancels and waiting alone: it sends nothing.
+
+    Raises:
+        TradingRefused: the gateway does not answer for this account at all.
+    """
+    order = state.order
+    while state.end is None:
+        event: Event
+        match instruction(state, clock.now_ns()):
+            case WaitUntil(at_ns):
+                await clock.sleep(max(0, at_ns - clock.now_ns()) / NS_PER_SECOND)
+                event = Tick()
+            case Do.CANCEL:
+                await _asked(lambda: gateway.cancel(order.client_id, order.symbol))
+                event = CancelAsked()
+            case Do.READ_BALANCES:
+                event = await _balances(state.market, gateway, ledger)
+            case _:
+                event = await _asked(lambda: gateway.look_up(order.client_id, order.symbol))
+        state = on(state, event, clock.now_ns())
+    return state
+
+
+async def submitted(state: LegState, gateway: Trading) -> Submission:
+    """Send the order, once. Whatever a gateway raises proves nothing about it.
+
+    Raises:
+        TradingRefused: the gateway does not trade there at all; nothing was sent.
+    """
+    try:
+        answer: object = await gateway.submit(state.order)
+    except TradingRefused:
+        raise
+    except Exception as error:  # noqa: BLE001 - nor is it known what it did before
+        return _unknown(f"the gateway raised {type(error).__name__}")
+    if isinstance(answer, Submission) and isinstance(answer.status, SubmissionStatus):
+        return answer
+    return _unknown(f"the gateway answered a {type(answer).__name__}")
+
+
+async def record(
+    state: LegState, number: int, ledger: Ledger, clock: Clock, known: Collection[Fill] = ()
+) -> None:
+    """Make durable what was learned of an order: its fills, and then, if it is proven, what became of it.
+
+    Args:
+        state: at its end.
+        number: the execution's.
+        ledger: where to.
+        clock: tells the time.
+        known: those of its fills that are on record already.
+    """
+    on_record = {fill.trade_id for fill in known}
+    for fill in state.fills:
+        if fill.trade_id not in on_record:
+            await ledger.append(Filled(clock.now_ns(), number, fill))
+    if state.outcome is not None:
+        now_ns, cid = clock.now_ns(), state.order.client_id
+        await ledger.append(Proven(now_ns, number, cid, state.outcome, state.reason))
+
+
+async def _asked(ask: Callable[[], Awaitable[OrderState | NotFound]]) -> Event:
+    """The answer, where it is one; a failure otherwise."""
+    try:
+        answer: object = await ask()
+    except TradingRefused:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a look-up raises proves nothing
+        return Failed(str(error) or type(error).__name__)
+    if isinstance(answer, OrderState | NotFound):
+        return answer
+    return Failed(f"the gateway answered a {type(answer).__name__}")
+
+
+async def _balances(market: Market, gateway: Trading, ledger: Ledger) -> Event:
+    """Whether the account holds of the market's two assets what the ledger says."""
+    try:
+        told = await gateway.balances()
+        totals = {asset: balance.total for asset, balance in told.items()}
+    except TradingRefused:
+        raise
+    except Exception as error:  # noqa: BLE001 - unread balances prove nothing
+        return Failed(str(error) or type(error).__name__)
+    held = ledger.portfolio().balances
+    pair = (market.base, market.quote)
+    return BalancesRead(all(totals.get(a, ZERO) == held.get(a, ZERO) for a in pair))
+
+
+def _unknown(reason: str) -> Submission:
+    return Submission(SubmissionStatus.UNKNOWN, reason=reason)

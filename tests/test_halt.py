@@ -1,0 +1,214 @@
+"""The halt latch: set by anyone, read right before each order, lifted by hand only."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from triarb.cli import main
+from triarb.engine import Engine
+from triarb.exceptions import LedgerError
+from triarb.execution.halt import HaltLatch, halt_file
+from triarb.gateways.ccxt import CcxtGateway
+from triarb.gateways.replay import ReplayGateway
+from triarb.ledger import SqlLedger
+from triarb.market.tape import Tape
+from triarb.model import Halted, Resumed
+from triarb.risk import RiskLimits
+from triarb.testing.loopback import in_background
+from triarb.testing.market import planted_triangle
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "mine.sqlite.halt"
+
+
+@pytest.fixture
+def ledger_file(tmp_path):
+    return tmp_path / "mine.sqlite"
+
+
+def engine_on(ledger, gateway):
+    return Engine(
+        gateway,
+        risk=RiskLimits(min_edge_bps=0, max_notional="100 USDT", max_daily_loss="100 USDT"),
+        ledger=ledger,
+        start=["USDT"],
+    )
+
+
+def replay():
+    return ReplayGateway(Tape.of(planted_triangle(), []), balances={"USDT": "1000"})
+
+
+def test_a_latch_holds_over_processes_until_it_is_lifted(file):
+    """E9: whoever looks at the file afterwards finds the first reason, until it is lifted."""
+    latch = HaltLatch(file)
+    assert latch.reason is None
+    latch.set("first")
+    latch.set("second")
+    assert latch.reason == HaltLatch(file).reason == "first"
+    latch.lift()
+    latch.lift()
+    assert latch.reason is HaltLatch(file).reason is None
+
+
+@pytest.mark.parametrize("content", ["", "by\nhand", "\udcff"])
+def test_any_file_halts(file, content):
+    """E9: that the file is there is enough, whatever is in it."""
+    file.write_bytes(content.encode(errors="surrogateescape"))
+    assert HaltLatch(file).reason
+
+
+def test_what_cannot_be_looked_at_halts(tmp_path):
+    """E10: an error of the check is a halt, not a licence."""
+    folder = tmp_path / "mine.sqlite.halt"
+    folder.mkdir()
+    assert "cannot be read" in HaltLatch(folder).reason
+    (tmp_path / "no folder").write_text("")
+    assert "cannot be looked at" in HaltLatch(tmp_path / "no folder" / "x.halt").reason
+
+
+def test_a_halt_that_cannot_be_written_holds_in_memory(tmp_path):
+    """E3: where its file cannot be made, the process is halted nevertheless, and is told so."""
+    latch = HaltLatch(tmp_path / "nowhere" / "x.halt")
+    with pytest.raises(LedgerError, match="not durable") as caught:
+        latch.set("now")
+    assert caught.value.code == "halt.file"
+    assert latch.reason == "now"
+
+
+def test_a_halt_that_cannot_be_lifted_stays(tmp_path):
+    """E10: a file that does not go leaves the latch set."""
+    folder = tmp_path / "x.halt"
+    folder.mkdir()
+    latch = HaltLatch(folder)
+    with pytest.raises(LedgerError, match="stays"):
+        latch.lift()
+    assert latch.reason
+
+
+def test_a_latch_in_memory_needs_no_file(file):
+    """Set, moved to a file, and lifted; an empty reason is one too."""
+    latch = HaltLatch()
+    latch.set("")
+    assert latch.reason
+    latch.keep_in(file)
+    assert HaltLatch(file).reason == latch.reason
+    latch.lift()
+    assert not file.exists()
+
+
+async def test_a_file_made_by_others_stops_an_engine_and_is_journalled(ledger_file):
+    """I8: an engine finds a halt file that it did not make, sends nothing, says why, and writes it down."""
+    async with (
+        replay() as gateway,
+        SqlLedger(ledger_file) as ledger,
+        engine_on(ledger, gateway) as engine,
+    ):
+        halt_file(ledger.path).write_text("watchdog")
+        report = await engine.run()
+        assert (report.state, report.halted, report.executions) == ("halted", "watchdog", ())
+        assert [e.reason for e in ledger.events() if isinstance(e, Halted)] == ["watchdog"]
+        await engine.resume("Ada")
+        assert not halt_file(ledger.path).exists()
+        assert (await engine.run()).state != "halted"
+
+
+async def test_a_halt_is_durable_although_the_ledger_fails(ledger_file, monkeypatch):
+    """E9: with a dead database a halt still holds, for this engine and the next."""
+    async with (
+        replay() as gateway,
+        SqlLedger(ledger_file) as ledger,
+        engine_on(ledger, gateway) as engine,
+    ):
+
+        async def dead(event):
+            raise LedgerError("the disk is gone", code="ledger.disk")
+
+        monkeypatch.setattr(ledger, "append", dead)
+        with pytest.raises(LedgerError, match="the disk is gone"):
+            await engine.halt("stop")
+        assert (await engine.scan_once()) is not None
+        assert (await engine.step()) is None
+    assert HaltLatch(halt_file(ledger_file)).reason == "stop"
+
+
+def test_halt_and_resume_by_command(capsys, ledger_file, monkeypatch, tmp_path):
+    """E9: the command halts a named ledger, or all there are, and resume lifts it and journals by whom."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert main(["halt"]) == 2
+    assert "no ledger" in capsys.readouterr().err
+    assert main(["halt", str(tmp_path / "nowhere" / "x.sqlite")]) == 2
+    assert "no folder" in capsys.readouterr().err
+    folder = tmp_path / "triarb" / "ledgers"
+    folder.mkdir(parents=True)
+    for name in ("a", "b"):
+        (folder / f"{name}.sqlite").touch()
+    assert main(["halt", "--reason", "all"]) == 0
+    assert sorted(file.name for file in folder.glob("*.halt")) == ["a.sqlite.halt", "b.sqlite.halt"]
+    assert main(["resume", str(ledger_file), "--by", "Ada"]) == 2
+    (folder / "a.sqlite").unlink()
+    assert main(["halt", str(folder / "a.sqlite")]) == 0
+    assert "halted" in capsys.readouterr().out
+
+
+def test_a_signal_halts_a_command_that_trades(ledger_file, capsys, monkeypatch):
+    """E9: SIGUSR1 to a process that trades ends its run halted, exit 3, and the next one does not begin."""
+    with in_background(planted_triangle()) as exchange:
+        monkeypatch.setitem(
+            CcxtGateway.__init__.__kwdefaults__, "session_factory", exchange.session_factory
+        )
+        paper = [
+            "paper",
+            "binance",
+            "--ledger",
+            str(ledger_file),
+            "--interval",
+            "0.01",
+            "--seconds",
+            "60",
+        ]
+        paper.append("--json")
+        heard = signal.getsignal(signal.SIGUSR1)
+        timer = threading.Timer(0, signal_when_open, [ledger_file])
+        timer.start()
+        assert main([*paper, "--max-notional", "1 USDT"]) == 3  # too little to trade: it only looks
+        timer.join()
+        assert signal.getsignal(signal.SIGUSR1) == heard
+        assert json.loads(capsys.readouterr().out)["halted"] == "signal SIGUSR1"
+        assert main(paper) == 3
+
+
+def signal_when_open(ledger_file):
+    """Send SIGUSR1 to this process once a ledger is open: by then the engine listens, or will in no time."""
+    while not ledger_file.with_name("mine.sqlite-wal").exists():
+        pass
+    while signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        pass
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+async def test_resume_by_command_needs_a_name_and_a_free_ledger(capsys, ledger_file):
+    """A halt is lifted by a person who says who, and not under a running engine; without one, limits start anew."""
+    async with SqlLedger(ledger_file) as ledger:
+        HaltLatch(halt_file(ledger_file)).set("stop")
+        result = command("resume", ledger_file, "--by", "Ada")
+        assert (result.returncode, "is using it" in result.stderr) == (1, True)
+        assert ledger.portfolio().halted is None
+    assert command("resume", ledger_file, "--by", " ").returncode == 2
+    result = command("resume", ledger_file, "--by", "Ada")
+    assert (result.returncode, "halted for: stop" in result.stdout) == (0, True)
+    assert "was not halted" in command("resume", ledger_file, "--by", "Ada").stdout
+    async with SqlLedger(ledger_file) as ledger:
+        assert [e.by for e in ledger.events() if isinstance(e, Resumed)] == ["Ada", "Ada"]
+
+
+def command(*arguments):
+    line = [sys.executable, "-m", "triarb", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
