@@ -138,6 +138,25 @@ def test_room_is_made_for_cycles(compiled: bool, monkeypatch: pytest.MonkeyPatch
     assert monitor.certificate().held == frozenset()
 
 
+def test_making_room_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch):
+    """Thousands of ticks in one call, begun with hardly any room: as with room from the beginning."""
+    (roomy, *_), ticks = made(300, 4000)
+    roomy.run(roomy.view(ticks), 0, len(ticks) // 3)
+    monkeypatch.setattr(tracker, "_CYCLES", 2)
+    monkeypatch.setattr(tracker, "_ENTRIES", 200)
+    (tiny, *_), _ = made(300, 0)
+    size = len(tiny.ints)
+    tiny.run(tiny.view(ticks), 0, len(ticks) // 3)
+    assert len(tiny.ints) > size
+    assert tiny.ints[layout.STOPPED] == roomy.ints[layout.STOPPED] == len(ticks) // 3
+    assert tiny.worths() == roomy.worths()
+
+    def cycles(kept: Tracker) -> list[list[int]]:
+        return sorted(sorted(kept.edges(cycle)) for cycle in kept.cycles(layout.SURE))
+
+    assert cycles(tiny) == cycles(roomy)
+
+
 def test_what_cannot_be_compiled_is_told(monkeypatch: pytest.MonkeyPatch):
     """Asked to compile where numba is not: an error with the way out; not asked, it runs plain."""
     monkeypatch.setattr(seam, "is_installed", lambda: False)

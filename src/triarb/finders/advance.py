@@ -154,7 +154,7 @@ def take_in(ints: Ints, floats: Floats, pair: int, sells: float, buys: float) ->
     if ints[ints[LIST] + edge] == 0 and ints[ints[LIST] + edge + 1] == 0:
         ints[record + 2] &= ~LINKED
     is_open = ints[UNSURE] > 0 or ints[FULL] > 0
-    return is_open or (ints[MODE] & STOPS_AT_CHANGES > 0 and ints[CHANGES] > before)
+    return is_open or (ints[MODE] & STOPS_AT_CHANGES > 0 and ints[CHANGES] != before)
 
 
 def best_of(ints: Ints, floats: Floats, market: int) -> tuple[float, float]:

@@ -267,7 +267,7 @@ class _Recorder:
             before = tracker.ints[layout.CHANGES]
             tracker.run(seen, at, len(ticks))
             at = tracker.ints[layout.STOPPED]
-            if tracker.ints[layout.CHANGES] > before:
+            if tracker.ints[layout.CHANGES] != before:
                 yield from self._changed(ticks, at - 1, by_market)
         for each in self._open.values():
             self._measure(each, by_market)

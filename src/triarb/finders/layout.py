@@ -54,6 +54,9 @@ ENTRY_SIZE = 5
 CYCLE_SIZE = 3
 """State, first entry, number of legs; of a free one the second is the next free one. Cycles are numbered from 1."""
 
+MOST_CHANGES = (1 << 30) - 1
+"""The count of changes begins anew after it; it only tells that there were some."""
+
 FEW = 16
 """A vertex of at most so many edges is always looked at whole."""
 

@@ -20,6 +20,7 @@ from triarb.finders.layout import (
     LISTED,
     MIN_LEGS,
     MODE,
+    MOST_CHANGES,
     OPEN,
     PATH,
     PRODUCT,
@@ -40,13 +41,17 @@ from triarb.finders.worths import link, unlink
 def set_state(ints: Ints, cycle: int, state: int) -> None:
     """Say what is known of a cycle, and count it."""
     at = ints[CYCLE] + CYCLE_SIZE * cycle
-    for known, sign in ((ints[at], -1), (state, 1)):
-        if known in (SURE, ABOVE):
-            ints[LISTED] += sign
-        elif known == OPEN:
-            ints[UNSURE] += sign
+    was = ints[at]
+    if was in (SURE, ABOVE):
+        ints[LISTED] -= 1
+    if state in (SURE, ABOVE):
+        ints[LISTED] += 1
+    if was == OPEN:
+        ints[UNSURE] -= 1
+    if state == OPEN:
+        ints[UNSURE] += 1
     ints[at] = state
-    ints[CHANGES] += 1
+    ints[CHANGES] = (ints[CHANGES] + 1) & MOST_CHANGES
 
 
 def judge(ints: Ints, floats: Floats, cycle: int, product: float) -> None:

@@ -88,11 +88,11 @@ class Tracker:
         self.numbers, self.ends = _number(vertices, markets)
         pairs = len(self.ends)
         records = max([pairs, *(number + 1 for number in self.numbers)])
-        self.ints = ints = array("q", bytes(8 * (RECORDS + 4 * records)))
+        self.ints = ints = array("i", bytes(4 * (RECORDS + 4 * records)))
         self.floats = floats = array("d", bytes(8 * (RATES + 4 * records)))
         for part, size in _int_sizes(pairs, vertices):
             ints[part] = len(ints)
-            ints.frombytes(bytes(8 * size))
+            ints.frombytes(bytes(4 * size))
         for part, size in (
             (layout.WORTH, vertices),
             (layout.MOVE, vertices),
@@ -150,12 +150,13 @@ class Tracker:
         if not self.ints[layout.FULL]:
             code = self.advance(ticks, first, end)
         while self.ints[layout.FULL]:
+            again = self.ints[layout.STOPPED] - 1
             self.ints[layout.FULL] = 0
             self._grow(
                 len(self.floats) - self.ints[layout.PRODUCT],
                 (self.ints[layout.CYCLE] - self.ints[layout.ENTRY]) // ENTRY_SIZE,
             )
-            code = self.advance(ticks, self.ints[layout.STOPPED] - 1, end)
+            code = self.advance(ticks, again, end)
         return code
 
     def cycles(self, *states: int) -> Iterator[int]:
@@ -197,9 +198,9 @@ class Tracker:
         had_entries = (at - ints[layout.ENTRY]) // ENTRY_SIZE
         self.ints = ints = (
             ints[:at]
-            + array("q", bytes(8 * ENTRY_SIZE * entries))
+            + array("i", bytes(4 * ENTRY_SIZE * entries))
             + ints[at:]
-            + array("q", bytes(8 * CYCLE_SIZE * cycles))
+            + array("i", bytes(4 * CYCLE_SIZE * cycles))
         )
         self.floats = self.floats + array("d", bytes(8 * cycles))
         ints[layout.CYCLE] += ENTRY_SIZE * entries
@@ -248,7 +249,7 @@ class Tracker:
                 record = RECORDS + 4 * number
                 ints[RECORDS + 4 * pair + 3] = ring[0]
                 ints[record : record + 4] = array(
-                    "q", (pair, ints[record + 1] != ends[0], 0, following)
+                    "i", (pair, ints[record + 1] != ends[0], 0, following)
                 )
 
     def _spread(self, mids: dict[int, float]) -> None:
