@@ -66,6 +66,9 @@ def stream(markets: int, per_minute: float, ticks: int) -> Stream:
         )
 
     begins, replayed = rows(snapshot.quotes), rows(itertools.islice(exchange.ticks(), ticks))
+    tracker.grow(
+        20_000, 80_000
+    )  # for as many cycles as there may be, so that it need not while it is timed
     tracker.begin(begins)
     by_number = sorted(zip(tracker.numbers, arcs, strict=True), key=operator.itemgetter(0))
     return Stream([arc for _, arc in by_number], tracker, begins, replayed)
@@ -74,13 +77,7 @@ def stream(markets: int, per_minute: float, ticks: int) -> Stream:
 def by_kernel(given: Stream) -> Callable[[], tuple[float, int]]:
     """Replay through the kernel, from the same beginning each time: nanoseconds a tick, and what is listed then."""
     tracker = given.tracker
-    seen, begins, ticks = (
-        tracker.view(given.ticks),
-        tracker.view(given.begins),
-        len(given.ticks) // 3,
-    )
-    tracker.run(seen, 0, ticks)  # takes what room it needs...
-    tracker.run(begins, 0, len(given.begins) // 3)  # ...and back to the beginning
+    seen, ticks = tracker.view(given.ticks), len(given.ticks) // 3
     ints, floats = tracker.ints[:], tracker.floats[:]
 
     def replay() -> tuple[float, int]:

@@ -118,11 +118,11 @@ def take_in(ints: Ints, floats: Floats, pair: int, sells: float, buys: float) ->
     # What stands out now, and which held edges are to be tried again.
     count = 0
     if there * over > worth and not state & ASIDE:
-        hold(ints, edge)
-        ints[ints[TODO] + count] = edge
-        count += 1
+        ints[ints[TODO]] = edge
+        count = 1
     if back * over > quote_worth and not state & ASIDE_BACK:
-        hold(ints, edge + 1)
+        if count > 0:
+            hold(ints, edge + 1)  # until the other one is in
         ints[ints[TODO] + count] = edge + 1
         count += 1
     if ints[HELD] > 0 and not (rises and rises_back):

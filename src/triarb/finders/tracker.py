@@ -114,7 +114,7 @@ class Tracker:
         floats[layout.CERTAIN] = threshold * (1 + UNCERTAIN)
         self._connect()
         self._describe(markets)
-        self._grow(_CYCLES, _ENTRIES)
+        self.grow(_CYCLES, _ENTRIES)
 
     def view(self, numbers: "array[int] | array[float]") -> Any:
         """`numbers` as the kernel takes them, on the same memory."""
@@ -152,7 +152,7 @@ class Tracker:
         while self.ints[layout.FULL]:
             again = self.ints[layout.STOPPED] - 1
             self.ints[layout.FULL] = 0
-            self._grow(
+            self.grow(
                 len(self.floats) - self.ints[layout.PRODUCT],
                 (self.ints[layout.CYCLE] - self.ints[layout.ENTRY]) // ENTRY_SIZE,
             )
@@ -191,7 +191,7 @@ class Tracker:
         at = self.ints[layout.HELD_EDGE]
         return sorted(self.ints[at : at + self.ints[layout.HELD]])
 
-    def _grow(self, cycles: int, entries: int) -> None:
+    def grow(self, cycles: int, entries: int) -> None:
         """Make room for so many more cycles and entries, and bind the kernel to the arrays then."""
         ints, at = self.ints, self.ints[layout.CYCLE]
         had_cycles = len(self.floats) - ints[layout.PRODUCT]

@@ -200,21 +200,19 @@ def pop(ints: Ints, floats: Floats, size: int) -> int:
 
 
 def release(ints: Ints, floats: Floats, edge: int) -> int:
-    """Take an edge that is held aside back in, and move worths until no edge that is not aside stands out.
+    """Take in an edge that stands out or is held aside, and move worths until no edge that is not aside stands out.
 
     The end of fewer edges is moved: to the middle of the room that its edges leave it, else as little as it must, its
     neighbours with it. Moves go the largest first, so that each vertex moves once (Cotton and Maler, 2006, on difference
-    constraints). Where they come round to the other end of the edge, a cycle stands out; it is kept, the edge stays aside,
-    and worths are
-    moved so far that it stands out by little more than that cycle.
+    constraints). Where they come round to the other end of the edge, a cycle stands out; it is kept, the edge is held aside,
+    and worths are moved so far that it stands out by little more than that cycle.
 
     Returns:
         Whether a worth has changed.
     """
     pair = edge >> 1
     record = RECORDS + 4 * pair
-    if not ints[record + 2] & (ASIDE << (edge & 1)):
-        return 0
+    is_aside = ints[record + 2] & (ASIDE << (edge & 1)) > 0
     if ints[ints[CHAIN] + edge]:
         unlink(ints, ints[ints[CHAIN] + edge])
         ints[ints[CHAIN] + edge] = 0
@@ -224,7 +222,8 @@ def release(ints: Ints, floats: Floats, edge: int) -> int:
     lacking = floats[RATES + 4 * pair + 2 + (edge & 1)] * floats[worths + v] * over
     lacking /= floats[worths + u]
     if lacking <= 1.0:
-        let_go(ints, edge)
+        if is_aside:
+            let_go(ints, edge)
         return 0
     firsts, adjacent = ints[FIRST], ints[ADJACENT]
     forward = ints[firsts + v + 1] - ints[firsts + v] <= ints[firsts + u + 1] - ints[firsts + u]
@@ -253,9 +252,12 @@ def release(ints: Ints, floats: Floats, edge: int) -> int:
         else:
             middle = math.sqrt(low) * math.sqrt(high)
         if LEAST_WORTH < middle < MOST_WORTH:
-            let_go(ints, edge)
+            if is_aside:
+                let_go(ints, edge)
             move(ints, floats, origin, middle)
             return 1
+    if not is_aside:
+        hold(ints, edge)
 
     # A cycle above the threshold in the way, if the search finds one: it is listed, and nothing is proved while it is.
     depth = set_out(ints, floats, edge, floats[THRESHOLD])
