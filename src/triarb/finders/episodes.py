@@ -281,7 +281,7 @@ class _Recorder:
         if number >= len(tracker.ends):
             pair = tracker.ints[RECORDS + 4 * number]
         listed = self._listed(pair)
-        for edges in self._through.get(pair, set()) - listed.keys():
+        for edges in sorted(self._through.get(pair, set()) - listed.keys()):
             ended = self._open.pop(edges)
             for edge in edges:
                 self._through[edge >> 1].discard(edges)

@@ -25,7 +25,7 @@ class Verdict(enum.StrEnum):
     PROVED_NONE = "proved_none"
     """No cycle of any length is above the threshold."""
     NONE_UP_TO_N = "none_up_to_n"
-    """None of those asked for is."""
+    """None of those asked for is, but of longer ones nothing is said."""
     LISTED = "listed"
     """Some are, and `CycleMonitor.cycles` lists them all."""
 
