@@ -309,3 +309,25 @@ def test_two_rates_that_fall_can_make_a_cycle_of_two_markets():
     assert monitor.update(at("A/B", "1.999", "2.0002")) is Verdict.LISTED
     (cycle,) = monitor.cycles()
     assert {leg.market.symbol for leg in cycle.legs} == {"A/B", "A/B:2"}
+
+
+@pytest.mark.parametrize("compiled", KERNELS)
+def test_assets_of_any_worth_are_followed(compiled):
+    """Seven markets in a row at 10**30, which floats of worths cannot span: cycles are found, and the proof verifies."""
+    names = "ABCDEFGH"
+    markets = [Market(f"{a}/{b}", a, b) for a, b in itertools.pairwise(names)]
+    markets += [Market("A/X", "A", "X"), Market("X/B", "X", "B")]
+    quoted = [at(market.symbol, "1E30", "1.1E30") for market in markets[:7]]
+    quoted += [at("A/X", "1E15", "1E15"), at("X/B", "1.2E15", "1.3E15")]
+    fees = FeeSchedule.flat(0)
+    fresh = RateTable(markets, fees, quoted)
+    monitor = CertifiedCycleMonitor(RateTable(markets, fees), compiled=compiled)
+    for quote in (*quoted, at("X/B", "0.9E15", "1.3E15")):
+        fresh.update(quote)
+        verdict = monitor.update(quote)
+        assert verify(monitor.certificate(), monitor.rates) is None
+        if quote == quoted[-1]:
+            assert verdict is Verdict.LISTED
+            assert [cycle.id for cycle in monitor.cycles()] == ["A>X>B"]
+    assert verdict in (Verdict.PROVED_NONE, Verdict.NONE_UP_TO_N)
+    assert monitor.cycles() == BoundedCycleFinder().find(fresh) == []
