@@ -318,14 +318,13 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         return await self._own().open_orders()
 
     async def orders_since(self, symbol: str, since_ns: int, /) -> Sequence[Listed]:
-        """The account's orders of one market that were placed since then, ended ones included.
+        """The account's orders of one market that were placed since then; none of a market that is gone.
 
         Raises:
-            TradingRefused: `gateway.read_only`.
-            GatewayError: the exchange did not say; `gateway.unsupported` where ccxt cannot ask that of it.
-            UsageError: no such market.
+            GatewayError: as `open_orders`.
         """
-        return await self._own().orders_since(self._market(symbol).symbol, since_ns)
+        account = self._own()
+        return await account.orders_since(symbol, since_ns) if symbol in self._markets else []
 
     async def submit(self, order: Order, /) -> Submission:
         """Send an order once. Never raises for what the wire or the exchange does: the answer says what is proven.
