@@ -31,7 +31,7 @@ from triarb.model import (
 )
 from triarb.testing import FaultyGateway
 from triarb.testing.execution import _plan
-from triarb.testing.faults import Endpoint, FaultRule, FaultScript, Lag
+from triarb.testing.faults import Answer, Endpoint, FaultRule, FaultScript, Lag
 from triarb.testing.loopback import LoopbackExchange, in_background
 from triarb.testing.market import START_NS, planted_triangle
 
@@ -413,6 +413,23 @@ async def test_every_gateway_that_lists_orders_lists_the_same():
                 assert list(past) == [Listed("web_1", "BTC/USDT"), Listed("web_2", "BTC/USDT")]
                 assert list(await gateway.orders_since("ETH/USDT", 0)) == []
                 assert list(await gateway.orders_since("GONE/USDT", 0)) == []
+
+
+async def test_an_exchange_that_cannot_list_says_so_and_nonsense_is_none():
+    """Where ccxt has no way to ask, the code tells, so that an engine goes on; an answer that makes no sense does not."""
+    async with LoopbackExchange(SNAPSHOT, balances={"USDT": "1000"}) as exchange:
+        real = CcxtGateway(
+            "binance", credentials=exchange.credentials, session_factory=exchange.session_factory
+        )
+        async with real:
+            exchange.inject(FaultRule(Endpoint.OPEN_ORDERS, Answer(200, body="[1]")))
+            with pytest.raises(GatewayError) as nonsense:
+                await real.open_orders()
+            assert nonsense.value.code == "gateway.malformed"
+            real._account.line.instance.has["fetchOpenOrders"] = False
+            with pytest.raises(GatewayError, match="binance cannot list open orders") as unable:
+                await real.open_orders()
+            assert unable.value.code == "gateway.unsupported"
 
 
 async def test_an_answer_that_lags_lists_what_was():
