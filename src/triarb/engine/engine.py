@@ -1,18 +1,19 @@
 """Engine: five injected parts and a loop."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
-from typing import Final, Self
+from collections.abc import Callable, Collection
+from typing import Self
 
 import attrs
 
 from triarb.clock import NS_PER_SECOND, Clock, SystemClock
 from triarb.engine.feed import Feed
 from triarb.engine.finishing import alarm, to_the_end
+from triarb.engine.judging import Judge
 from triarb.engine.observers import Observer, Observers
 from triarb.engine.opening import lift, own_ledger, settle, unsettled
 from triarb.engine.tally import Tally, check_end
-from triarb.exceptions import GatewayError, UsageError
+from triarb.exceptions import UsageError
 from triarb.execution import ExecutionContext, Executor, Recovery, SequentialExecutor
 from triarb.execution.executor import settings_of
 from triarb.execution.halt import HaltLatch, halt_file
@@ -22,32 +23,21 @@ from triarb.finders.finder import CycleFinder
 from triarb.gateways.gateway import Budgeted, ExchangeGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.model import (
-    Confirmed,
-    Cycle,
-    Declined,
     EngineEvent,
     Executed,
     Execution,
     ExecutionEnded,
     Halted,
     LedgerEvent,
-    Nominated,
     Opportunity,
     Order,
     Plan,
-    Planned,
     Purpose,
     Refused,
-    Reviewed,
 )
-from triarb.pipeline import nominate, review, size
-from triarb.pricing import confirm, settle_tokens
 from triarb.report import Report
 from triarb.risk import RiskPolicy
 from triarb.sizing import DepthSizer, Sizer
-
-LOOKED_AT: Final = 5
-"""How many nominations, best first, have their books read in one step."""
 
 
 class Engine:
@@ -187,11 +177,12 @@ class Engine:
         """
         if not await self._advance():
             return []
+        judge = self._judge()
         answers: list[Opportunity | Refused] = []
-        for cycle in self._nominate():
-            found = await self._confirm(cycle)
+        for cycle in judge.nominated():
+            found = await judge.confirm(cycle)
             if isinstance(found, Refused):
-                self._declined(cycle, found)
+                judge.declined(cycle, found)
                 answers.append(found)
             else:
                 answers.extend(found)
@@ -204,12 +195,13 @@ class Engine:
         """
         if not await self._advance():
             return None
-        for cycle in self._nominate():
-            plan = self._blocked() or await self._decide(cycle)
+        judge = self._judge()
+        for cycle in judge.nominated():
+            plan = self._blocked() or await judge.decide(cycle)
             if isinstance(plan, Refused):
-                self._declined(cycle, plan)
+                judge.declined(cycle, plan)
             elif (full := self._room(plan)) is not None:
-                self._declined(cycle, full)
+                judge.declined(cycle, full)
             else:
                 return await self._execute(plan)
         return None
@@ -291,69 +283,6 @@ class Engine:
         self._tally.counts["quotes"] += changes
         return True
 
-    def _nominate(self) -> Sequence[Cycle]:
-        """The best nominations that could start in something held; those that could not are declined."""
-        cycles = nominate(self._market.rates, self.finder)
-        self._tally.nominated(cycles)
-        self._emit(Nominated(self.clock.now_ns(), tuple(cycles)))
-        started = []
-        for cycle in cycles:
-            if self._starts(cycle):
-                started.append(cycle)
-            else:
-                sentence = f"nothing is held that {cycle.id} could start in"
-                self._declined(cycle, Refused("engine.no_start", sentence, {"cycle": cycle.id}))
-        return started[:LOOKED_AT]
-
-    def _starts(self, cycle: Cycle) -> list[str]:
-        free = self.ledger.portfolio().free
-        wanted = self.start or cycle.assets
-        return [asset for asset in wanted if asset in cycle.assets and free(asset) > 0]
-
-    async def _confirm(self, cycle: Cycle) -> list[Opportunity] | Refused:
-        """`cycle` on fresh books, from each of its start assets that confirms it; the first refusal if none does."""
-        try:
-            fees = await self._market.fees_of(leg.market.symbol for leg in cycle.legs)
-        except GatewayError as error:
-            return Refused("fees.unavailable", str(error), {"cycle": cycle.id})
-        books = await self._market.books_of(
-            cycle
-        )  # last: nothing else is waited for on fresh books
-        if isinstance(books, Refused):
-            return books
-        view, now_ns, held = self._market.rates.view(), self.clock.now_ns(), self.ledger.portfolio()
-        answers = [
-            confirm(begun, books, settle_tokens(begun, fees, view, held), view, now_ns)
-            for begun in map(cycle.starting_from, self._starts(cycle))
-        ]
-        found = [answer for answer in answers if isinstance(answer, Opportunity)]
-        self._tally.counts["confirmed"] += bool(found)
-        for opportunity in found:
-            self._emit(Confirmed(now_ns, opportunity))
-        return found or next(answer for answer in answers if isinstance(answer, Refused))
-
-    async def _decide(self, cycle: Cycle) -> Plan | Refused:
-        """Confirm, review, size: the plan of the first start asset that gets one, or the first refusal."""
-        found = await self._confirm(cycle)
-        if isinstance(found, Refused):
-            return found
-        refusals: list[Refused] = []
-        for opportunity in found:
-            portfolio, now_ns = self.ledger.portfolio(), self.clock.now_ns()
-            approved = review(opportunity, self.risk, portfolio, now_ns)
-            if isinstance(approved, Refused):
-                refusals.append(approved)
-                continue
-            self._tally.counts["approved"] += 1
-            self._emit(Reviewed(now_ns, approved))
-            plan = size(approved, self.sizer, portfolio)
-            if isinstance(plan, Plan):
-                self._tally.counts["planned"] += 1
-                self._emit(Planned(now_ns, plan))
-                return plan
-            refusals.append(plan)
-        return refusals[0]
-
     def _room(self, plan: Plan) -> Refused | None:
         """Why the exchange might not take all legs and as many orders to turn them back; None if it would."""
         orders = len(plan.legs) + settings_of(self.executor).unwinding.max_orders
@@ -404,12 +333,21 @@ class Engine:
             return Refused("engine.halted", f"halted: {halted}")
         return unsettled(self.ledger.portfolio())
 
-    def _declined(self, cycle: Cycle, refused: Refused) -> None:
-        self._tally.refused[refused.code] += 1
-        self._emit(Declined(self.clock.now_ns(), cycle, refused))
-
     def _emit(self, event: EngineEvent) -> None:
         self._observers.emit(event)
+
+    def _judge(self) -> Judge:
+        return Judge(
+            self._market,
+            self.ledger,
+            self.clock,
+            self.finder,
+            self.risk,
+            self.sizer,
+            self.start,
+            self._tally,
+            self._emit,
+        )
 
     @property
     def _market(self) -> Feed:
