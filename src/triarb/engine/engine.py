@@ -1,7 +1,8 @@
 """Engine: five injected parts and a loop."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Self
 
 import attrs
@@ -13,11 +14,13 @@ from triarb.engine.judging import Judge
 from triarb.engine.observers import Observer, Observers
 from triarb.engine.opening import lift, own_ledger, settle, unsettled
 from triarb.engine.tally import Tally, check_end
-from triarb.exceptions import UsageError
+from triarb.exceptions import LedgerError, UsageError
 from triarb.execution import ExecutionContext, Executor, Recovery, SequentialExecutor
 from triarb.execution.executor import settings_of
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.ids import check_epoch, new_epoch
+from triarb.execution.keeping import UNWRITTEN, Unwritten, unwritten_file
+from triarb.execution.sending import Outgoing
 from triarb.finders import BoundedCycleFinder
 from triarb.finders.finder import CycleFinder
 from triarb.gateways.gateway import Budgeted, ExchangeGateway
@@ -100,6 +103,8 @@ class Engine:
         self._stop = asyncio.Event()
         self._ended = False
         self._latch = HaltLatch()
+        self._outgoing = Outgoing()
+        self._unwritten = Unwritten()
         self._tally = Tally()
 
     async def __aenter__(self) -> Self:
@@ -108,15 +113,19 @@ class Engine:
         try:
             if isinstance(self._ledger, SqlLedger) and self._ledger.path is not None:
                 self._latch.keep_in(halt_file(self._ledger.path))
-            self.recovery = await settle(
-                self._ledger,
-                self.gateway,
-                self.clock,
-                self._epoch,
-                settings=settings_of(self.executor),
-                gate=self._gate,
-                emit=self._emit,
-            )
+                self._unwritten = Unwritten(unwritten_file(self._ledger.path))
+            with self._halting_if_unwritten():
+                self.recovery = await settle(
+                    self._ledger,
+                    self.gateway,
+                    self.clock,
+                    self._epoch,
+                    settings=settings_of(self.executor),
+                    gate=self._gate,
+                    emit=self._emit,
+                    outgoing=self._outgoing,
+                    unwritten=self._unwritten,
+                )
             await self._journal_halt()  # one from before it was open
         except BaseException:
             await self.__aexit__()
@@ -146,12 +155,14 @@ class Engine:
     async def halt(self, reason: str) -> None:
         """Take no new exposure until `resume`, this run or any later one on this ledger.
 
-        Acts at once, and is durable when it returns; an engine that is not open yet writes it when it opens.
+        Acts at once. When it returns it is durable (an engine that is not open yet writes it when it opens), and no order
+        that it forbids is on its way any more: one that had passed the gate before has been answered, or has failed.
 
         Raises:
             LedgerError: it could not be made durable in the latch's file or in the ledger; it holds nevertheless.
         """
         self._latch.set(reason)  # first, so that no order passes the gate while the ledger writes
+        await self._outgoing.settled(self._is_shut)
         if self._opened:
             await self._journal_halt()
 
@@ -229,6 +240,7 @@ class Engine:
         began_ns = self.clock.now_ns()
         self._tally = Tally()
         done: list[LedgerEvent] = []
+        failed = False
         try:
             while not self._over(began_ns, seconds, cycles, until, len(done)):
                 execution = await self._within(seconds, began_ns)
@@ -238,12 +250,18 @@ class Engine:
                     break
                 if self._interval_seconds:
                     await self.clock.sleep(self._interval_seconds)
+        except LedgerError:
+            failed = True
+            raise
         finally:
             self._stop.clear()  # only now: a stop that came before the first step counts
-            await self._journal_halt()  # one that came by the latch's file
+            after_all = suppress(LedgerError) if failed else nullcontext()  # its first word counts
+            with after_all:
+                await self._journal_halt()  # one that came by the latch's file
             ended = self._tally.ended(began_ns, self.clock.now_ns(), self.gateway)
             self._emit(ended)
-            await self.ledger.append(ended)
+            with after_all:
+                await self.ledger.append(ended)
         portfolio = self.ledger.portfolio()
         halted = self._halt_reason()
         halt = [Halted(ended.at_ns, halted)] if halted is not None else []
@@ -289,7 +307,17 @@ class Engine:
         return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
 
     async def _execute(self, plan: Plan) -> Execution:
-        context = ExecutionContext(
+        # A cancelled engine does not leave a cycle between two legs.
+        work = self.executor.execute(plan, self._context())
+        with self._halting_if_unwritten():
+            execution, cancelled = await to_the_end(work, self.stop)
+        self._emit(Executed(execution.ended_ns, execution))
+        if cancelled:
+            raise asyncio.CancelledError
+        return execution
+
+    def _context(self) -> ExecutionContext:
+        return ExecutionContext(
             gateway=self.gateway,
             order_book=self.gateway.order_book,
             rates=self._market.rates.view(),
@@ -299,13 +327,9 @@ class Engine:
             emit=self._emit,
             epoch=self._epoch,
             number=self.ledger.portfolio().started + 1,
+            outgoing=self._outgoing,
+            unwritten=self._unwritten,
         )
-        # A cancelled engine does not leave a cycle between two legs.
-        execution, cancelled = await to_the_end(self.executor.execute(plan, context), self.stop)
-        self._emit(Executed(execution.ended_ns, execution))
-        if cancelled:
-            raise asyncio.CancelledError
-        return execution
 
     def _gate(self, _order: Order, purpose: Purpose) -> Refused | None:
         """A halt lets nothing open; what closes passes, unless the halt is to freeze all."""
@@ -313,6 +337,20 @@ class Engine:
         if halted is None or (purpose is not Purpose.OPEN and not self.freeze):
             return None
         return Refused("engine.halted", f"halted: {halted}")
+
+    def _is_shut(self, order: Order, purpose: Purpose) -> bool:
+        return self._gate(order, purpose) is not None
+
+    @contextmanager
+    def _halting_if_unwritten(self) -> Iterator[None]:
+        """Halt where the ledger does not take what orders did: the latch needs no ledger."""
+        try:
+            yield
+        except LedgerError as error:
+            if error.code == UNWRITTEN:
+                with suppress(LedgerError):  # then it holds in memory; the first word counts
+                    self._latch.set(error.message)
+            raise
 
     def _halt_reason(self) -> str | None:
         """The latch first: the ledger may still be writing it. An earlier engine's halt may be in the ledger only."""

@@ -6,6 +6,8 @@ from triarb.clock import Clock
 from triarb.execution import Recovery, recover
 from triarb.execution.context import Settings
 from triarb.execution.halt import HaltLatch
+from triarb.execution.keeping import Unwritten
+from triarb.execution.sending import Outgoing
 from triarb.gateways.gateway import ExchangeGateway, Restorable
 from triarb.ledger import Ledger, SqlLedger, default_path
 from triarb.model import EngineEvent, EpochStarted, Order, Portfolio, Purpose, Refused, Resumed
@@ -33,6 +35,8 @@ async def settle(
     gate: Callable[[Order, Purpose], Refused | None],
     emit: Callable[[EngineEvent], None],
     settings: Settings,
+    outgoing: Outgoing,
+    unwritten: Unwritten,
 ) -> Recovery:
     """Begin an epoch, recover what an earlier one left, and make ledger and exchange agree on the balances."""
     await ledger.append(EpochStarted(clock.now_ns(), epoch))
@@ -40,7 +44,15 @@ async def settle(
     if held and isinstance(gateway, Restorable):
         gateway.restore(held)
     return await recover(
-        ledger, gateway, clock, epoch=epoch, gate=gate, emit=emit, settings=settings
+        ledger,
+        gateway,
+        clock,
+        epoch=epoch,
+        gate=gate,
+        emit=emit,
+        settings=settings,
+        outgoing=outgoing,
+        unwritten=unwritten,
     )
 
 

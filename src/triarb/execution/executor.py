@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import Protocol
 
 from triarb.execution.context import ExecutionContext as ExecutionContext, Settings
-from triarb.execution.course import Course
+from triarb.execution.sequence import LegAfterLeg
 from triarb.execution.unwinding import Unwinding
 from triarb.model import Execution, ExecutionStarted, Plan
 
@@ -33,13 +33,16 @@ class SequentialExecutor(Executor):
     """Leg after leg, each a bounded limit order at the plan's price, sized from what the legs before really brought.
 
     Before each leg but the first the books are read again. Where the plan no longer leads to its end, or a leg fell short,
-    what is held is turned back into the start asset by the best route, within a budget for the loss. An order whose
+    what is held is turned back into the start asset by the best route, within a budget for the loss. A leg that leaves
+    unspent what pays for more, as its plan foresaw (`PlannedLeg.resend`), is sent once more for it. An order whose
     outcome cannot be proven ends the execution as STUCK.
 
     Args:
         unwinding: which way it goes back, and within what budget.
         leg_seconds: how long the outcome of an order is looked for until it counts as stuck.
         cycle_seconds: after this long no further order is sent.
+        send_seconds: how old what an order was decided on may be when it leaves: the plan for the first, the books that
+            were read again for the others.
 
     Raises:
         UsageError: a number of seconds that makes no sense.
@@ -51,14 +54,17 @@ class SequentialExecutor(Executor):
         unwinding: Unwinding | None = None,
         leg_seconds: float = 15.0,
         cycle_seconds: float = 60.0,
+        send_seconds: float = 1.0,
     ) -> None:
-        self.settings = Settings(unwinding or Unwinding(), leg_seconds, cycle_seconds)
+        self.settings = Settings(
+            unwinding or Unwinding(), leg_seconds, cycle_seconds, send_seconds=send_seconds
+        )
 
     async def execute(self, plan: Plan, context: ExecutionContext, /) -> Execution:
         """Carry out `plan`, one leg at a time."""
         started_ns = context.clock.now_ns()
         await context.ledger.append(ExecutionStarted(started_ns, context.number, plan))
-        return await Course(plan, context, self.settings, started_ns).run()
+        return await LegAfterLeg(plan, context, self.settings, started_ns).run()
 
 
 def settings_of(executor: Executor) -> Settings:

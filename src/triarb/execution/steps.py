@@ -65,6 +65,18 @@ def next_step(
     return Trade(done, amount)
 
 
+def rest(leg: PlannedLeg, result: LegResult, held: Decimal) -> Decimal:
+    """How much of `leg` to send once more for the `held` that is left of what it gives; 0 for nothing.
+
+    Where the plan said that this would win something (`PlannedLeg.resend`) and the leg filled whole. Where it did not,
+    its book shows no more within its limit. Sized, as any leg, from what the fills left.
+    """
+    if not leg.resend or result.filled != result.order.amount:
+        return ZERO
+    amount = affordable(leg, held)
+    return ZERO if allowed(leg.market, leg.limit_price, amount) is not None else amount
+
+
 def received(leg: PlannedLeg, result: LegResult) -> Decimal:
     """What a leg brought of the asset that the next one spends, fees in that asset taken off."""
     with arithmetic():
