@@ -304,6 +304,7 @@ class Engine:
     def _room(self, plan: Plan) -> Refused | None:
         """Why the exchange might not take all legs and as many orders to turn them back; None if it would."""
         orders = len(plan.legs) + settings_of(self.executor).unwinding.max_orders
+        orders += sum(bool(leg.resend) for leg in plan.legs)
         return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
 
     async def _execute(self, plan: Plan) -> Execution:
