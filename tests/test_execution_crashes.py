@@ -15,7 +15,7 @@ import pytest
 
 from triarb.clock import NS_PER_MS, NS_PER_SECOND, ManualClock
 from triarb.exceptions import GatewayUnavailable
-from triarb.execution import ExecutionContext, SequentialExecutor, recover
+from triarb.execution import ExecutionContext, ParallelExecutor, SequentialExecutor, recover
 from triarb.ledger import Ledger, codec
 from triarb.ledger.accounts import Accounts
 from triarb.ledger.codec import encode
@@ -89,9 +89,9 @@ class Points:
 class Exchange:
     """What outlives every process: one account at a matching engine, and all that was ever posted there."""
 
-    def __init__(self, *, size="50", late_ns=None, levels=None):
+    def __init__(self, *, size="50", late_ns=None, levels=None, held=None):
         self.clock = ManualClock(START_NS)
-        self.engine = MatchingEngine(MARKETS, FEES, balances={"USDT": D(1000)})
+        self.engine = MatchingEngine(MARKETS, FEES, balances=held or {"USDT": D(1000)})
         self.posted = []
         self.late_ns = late_ns
         self.on_the_way = []
@@ -218,11 +218,16 @@ DEEPER = {  # of ETH/BTC, what is better than the limit leaves BTC over
     )
 }
 PLANS["rest"] = plan_of(3, DEEPER)
+PLANS["at once"] = PLANS[3]
+HELD = {"at once": {"USDT": D(1000), "BTC": D(3), "ETH": D(50)}}
+EXECUTORS = {
+    "at once": ParallelExecutor(max_given={"USDT": "200", "BTC": "2", "ETH": "40"}),
+}
 
 
 def exchange_of(cycle):
     """An exchange that shows what the cycle was planned on."""
-    return Exchange(levels=DEEPER if cycle == "rest" else None)
+    return Exchange(levels=DEEPER if cycle == "rest" else None, held=HELD.get(cycle))
 
 
 async def live(work, points):
@@ -268,7 +273,7 @@ async def trade(exchange, lines, cycle, stop_at=None):
         "first",
         1,
     )
-    done = await live(SequentialExecutor().execute(plan, context), points)
+    done = await live(EXECUTORS.get(cycle, SequentialExecutor()).execute(plan, context), points)
     return done, points.names
 
 
@@ -281,9 +286,9 @@ async def recovery(exchange, lines, epoch="second", stop_at=None):
     return done, points.names
 
 
-def opened():
+def opened(cycle=3):
     """A ledger that knows its opening balance."""
-    return [encode(BalancesSet(START_NS, {"USDT": D(1000)}, "opening"))]
+    return [encode(BalancesSet(START_NS, HELD.get(cycle, {"USDT": D(1000)}), "opening"))]
 
 
 def check(exchange, lines, cycle, what):
@@ -358,9 +363,9 @@ async def test_what_a_leg_leaves_is_sent_once_more():
 async def test_every_crash_point(cycle):
     """E1, I1-I4, I6, I7, I9, I12: a crash at any point of a cycle is recovered from, and a second recovery changes nothing."""
     outcomes = Counter()
-    _, names = await trade(exchange_of(cycle), opened(), cycle)
+    _, names = await trade(exchange_of(cycle), opened(cycle), cycle)
     for k in range(1, len(names) + 1):
-        exchange, lines = exchange_of(cycle), opened()
+        exchange, lines = exchange_of(cycle), opened(cycle)
         done, passed = await trade(exchange, lines, cycle, stop_at=k)
         assert not done
         what = f"{cycle}, crash at {k} ({passed[k - 1]})"
@@ -379,10 +384,10 @@ async def test_every_pair_of_crash_points(cycle):
 
     A crash leaves nothing but what is durable and what the exchange has, so that points which leave the same are one.
     """
-    _, names = await trade(exchange_of(cycle), opened(), cycle)
+    _, names = await trade(exchange_of(cycle), opened(cycle), cycle)
     left = set()
     for k in range(1, len(names) + 1):
-        exchange, lines = exchange_of(cycle), opened()
+        exchange, lines = exchange_of(cycle), opened(cycle)
         await trade(exchange, lines, cycle, stop_at=k)
         if durable(exchange, lines) in left:
             continue
@@ -390,7 +395,7 @@ async def test_every_pair_of_crash_points(cycle):
         j, done, again = 0, False, set()
         while not done:
             j += 1
-            exchange, lines = exchange_of(cycle), opened()
+            exchange, lines = exchange_of(cycle), opened(cycle)
             await trade(exchange, lines, cycle, stop_at=k)
             done, passed = await recovery(exchange, lines, stop_at=j)
             if durable(exchange, lines) in again:

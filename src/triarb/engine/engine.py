@@ -16,7 +16,7 @@ from triarb.engine.opening import lift, own_ledger, settle, unsettled
 from triarb.engine.tally import Tally, check_end
 from triarb.exceptions import LedgerError, UsageError
 from triarb.execution import ExecutionContext, Executor, Recovery, SequentialExecutor
-from triarb.execution.executor import settings_of
+from triarb.execution.executor import Selective, settings_of
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.ids import check_epoch, new_epoch
 from triarb.execution.keeping import UNWRITTEN, Unwritten, unwritten_file
@@ -302,7 +302,11 @@ class Engine:
         return True
 
     def _room(self, plan: Plan) -> Refused | None:
-        """Why the exchange might not take all legs and as many orders to turn them back; None if it would."""
+        """Why the executor would not carry out `plan`, or the exchange might not take all its orders; None if they would."""
+        if isinstance(self.executor, Selective):
+            refused = self.executor.refuses(plan, self.ledger.portfolio())
+            if refused is not None:
+                return refused
         orders = len(plan.legs) + settings_of(self.executor).unwinding.max_orders
         orders += sum(bool(leg.resend) for leg in plan.legs)
         return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None

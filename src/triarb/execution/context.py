@@ -75,20 +75,24 @@ class ExecutionContext:
         Raises:
             TradingRefused: the gateway does not trade there at all; nothing was sent.
         """
-        withheld: list[Refused] = []
+        found: list[Refused] = []
 
-        def refusal() -> Refused | None:
-            refused = self._late(order, until_ns) or self._shut(order, purpose)
-            if refused is not None:
-                withheld.append(refused)
-            return refused
+        def refused() -> Refused | None:
+            why = self.withheld(order, purpose, until_ns)
+            if why is not None:
+                found.append(why)
+            return why
 
-        if refusal() is None:
-            with self.outgoing.passing(order, purpose), last_word(refusal):
+        if refused() is None:
+            with self.outgoing.passing(order, purpose), last_word(refused):
                 answer = await submitted(order, self.gateway)
-            if not withheld or answer.status is not SubmissionStatus.REJECTED:
+            if not found or answer.status is not SubmissionStatus.REJECTED:
                 return answer
-        return withheld[0]
+        return found[0]
+
+    def withheld(self, order: Order, purpose: Purpose, until_ns: int) -> Refused | None:
+        """Why `send` would not send the order now; None where it would."""
+        return self._late(order, until_ns) or self._shut(order, purpose)
 
     def _shut(self, order: Order, purpose: Purpose) -> Refused | None:
         try:

@@ -71,7 +71,7 @@ class Ready:
 
     intended: Intended
     state: LegState
-    decided_ns: int
+    until_ns: int
 
 
 class Course:
@@ -242,13 +242,13 @@ class Course:
         intended = Intended(context.clock.now_ns(), context.number, number, order, attempt, purpose)
         await self._record.intend(intended)
         state = begin(order, leg.market, self._settings.rules(context.gateway))
-        return Ready(intended, state, self._read_ns)
+        return Ready(intended, state, self._settings.leaves_by(self._read_ns))
 
-    async def _carry_out(self, ready: Ready) -> Sent:
-        """Send an order that is intended, and journal what became of it; what cannot be journalled is kept."""
+    async def _carry_out(self, ready: Ready, withheld: Refused | None = None) -> Sent:
+        """Send an order that is intended, unless it is `withheld`, and journal what became of it."""
         context, clock, intended = self._context, self._context.clock, ready.intended
         leaving = on(ready.state, Sending(), clock.now_ns())
-        answer = await self._answer(ready)
+        answer = withheld or await self._answer(ready)
         if isinstance(answer, Refused):
             state = on(ready.state, Withheld(str(answer)), clock.now_ns())
         else:
@@ -278,9 +278,9 @@ class Course:
         return Sent(intended.leg, intended.attempt, result)
 
     async def _answer(self, ready: Ready) -> Submission | Refused:
-        intended, until_ns = ready.intended, self._settings.leaves_by(ready.decided_ns)
+        order, purpose = ready.intended.order, ready.intended.purpose
         try:
-            answer = await self._context.send(intended.order, intended.purpose, until_ns)
+            answer = await self._context.send(order, purpose, ready.until_ns)
         except TradingRefused as error:
             self._refusal = error
             self._ends_short(Refused("leg.refused", str(error)))

@@ -13,6 +13,7 @@ import attrs
 
 from triarb.clock import Clock
 from triarb.exceptions import GatewayError
+from triarb.execution.at_once import AtOnce
 from triarb.execution.context import ExecutionContext, Settings
 from triarb.execution.course import Sent, unproven
 from triarb.execution.keeping import Record, Unwritten
@@ -190,7 +191,8 @@ class _One:
             result, refused = await self._result(intent)
             why = why or refused
             sent.append(Sent(intent.intended.leg, intent.intended.attempt, result))
-        course = LegAfterLeg(
+        kind = AtOnce if execution.reserved else LegAfterLeg
+        course = kind(
             execution.plan, self._context, self._settings, execution.started_ns, sent=sent
         )
         if why is not None:
