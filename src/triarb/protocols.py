@@ -4,7 +4,7 @@
 """
 
 from triarb.clock import Clock as Clock
-from triarb.execution.executor import Executor as Executor
+from triarb.execution.executor import Executor as Executor, Selective as Selective
 from triarb.finders.finder import CycleFinder as CycleFinder
 from triarb.finders.monitor import CycleMonitor as CycleMonitor
 from triarb.gateways.gateway import (
