@@ -17,7 +17,7 @@ from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.replay import ReplayGateway
 from triarb.ledger import SqlLedger
 from triarb.market.tape import Tape
-from triarb.model import Halted, Resumed
+from triarb.model import Answered, Halted, Intended, Outcome, Resumed
 from triarb.risk import RiskLimits
 from triarb.testing.loopback import in_background
 from triarb.testing.market import planted_triangle
@@ -118,6 +118,64 @@ async def test_a_file_made_by_others_stops_an_engine_and_is_journalled(ledger_fi
         await engine.resume("Ada")
         assert not halt_file(ledger.path).exists()
         assert (await engine.run()).state != "halted"
+
+
+class FailingLedger(SqlLedger):
+    """Fails once, when it is to write the second answer."""
+
+    answers = 0
+
+    async def append(self, event, /):
+        self.answers += isinstance(event, Answered)
+        if isinstance(event, Answered) and self.answers == 2:
+            raise LedgerError("the disk is full", code="ledger.write")
+        await super().append(event)
+
+
+async def test_an_engine_whose_ledger_failed_in_a_cycle_begins_no_other():
+    """E1, E3: what the failure left unfinished blocks the engine until a recovery, though its ledger writes again."""
+    async with (
+        replay() as gateway,
+        FailingLedger("sqlite://") as ledger,
+        engine_on(ledger, gateway) as engine,
+    ):
+        with pytest.raises(LedgerError, match="full"):
+            await engine.run(cycles=1)
+        assert ledger.portfolio().open == (1,)
+        report = await engine.run(cycles=1)
+        assert report.unfinished == (1,)
+        assert ledger.portfolio().started == 1
+
+
+class HaltingLedger(SqlLedger):
+    """Halts its engine while it writes the intent of a leg."""
+
+    engine, leg = None, 0
+
+    async def append(self, event, /):
+        await super().append(event)
+        if isinstance(event, Intended) and event.leg == self.leg:
+            await self.engine.halt("at the last moment")
+
+
+@pytest.mark.parametrize(
+    ("leg", "freeze", "sent", "outcome"),
+    [
+        (1, False, 0, Outcome.NOTHING),
+        (2, False, 3, Outcome.COMPLETED),
+        (2, True, 1, Outcome.SHORT),
+    ],
+)
+async def test_a_halt_while_an_intent_is_written_stops_its_order(leg, freeze, sent, outcome):
+    """E9, I8: no order that opens passes a halt that came after all was decided; under a freeze none passes at all."""
+    async with replay() as gateway, HaltingLedger("sqlite://") as ledger:
+        ledger.engine, ledger.leg = engine_on(ledger, gateway), leg
+        ledger.engine.freeze = freeze
+        report = await ledger.engine.run(cycles=1)
+        answered = [event for event in ledger.events() if isinstance(event, Answered)]
+        assert len(answered) == sent
+        assert [e.outcome for e in ledger.portfolio().recent] == [outcome]
+        assert report.state == "halted"
 
 
 async def test_a_halt_is_durable_although_the_ledger_fails(ledger_file, monkeypatch):
