@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ from triarb import (
     SystemClock,
 )
 from triarb.gateways.ccxt import Credentials
-from triarb.ledger.storage import Storage
 from triarb.model import BalancesSet, Order, RateView
 from triarb.money import plain
 from triarb.pricing import confirm, make_plan, most_profitable
@@ -86,7 +86,7 @@ def plan_of_triangle() -> tuple[Plan, RateView]:
 def exchange() -> Iterator[int]:
     """A loopback exchange in a process of its own; its port."""
     command = [sys.executable, "-m", "benchmarks.loopback"]
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         yield int(process.stdout.readline())  # type: ignore[union-attr]
@@ -192,14 +192,14 @@ async def costs(port: int, folder: Path, cycles: int) -> Costs:
                 )
                 done = (await executor.execute(plan, context)).legs
                 result.legs.extend((leg.done_ns - leg.sent_ns) / 1e6 for leg in done)
-                ends = zip(done, done[1:], strict=False)
+                ends = pairwise(done)
                 result.between.extend((b.sent_ns - a.done_ns) / 1e6 for a, b in ends)
                 result.commits.extend(commits.of_last_legs(len(plan.legs)))
     return result
 
 
 async def first_orders(port: int, rounds: int, seconds: float) -> dict[str, float]:
-    """How long the first order after idling takes, in milliseconds at the median, by who sends it."""
+    """How long the first order takes after three books and a pause, in milliseconds at the median, by who sends it."""
     plan, _ = plan_of_triangle()
     leg = plan.legs[0]
     times: dict[str, list[float]] = {"triarb": [], "ccxt, its throttler on": []}
@@ -208,14 +208,12 @@ async def first_orders(port: int, rounds: int, seconds: float) -> dict[str, floa
         gateway_to(port) as gateway,
     ):
         for number in range(rounds):
+            for planned in plan.legs:  # ccxt pays these debts while it is used only
+                await gateway.order_book(planned.market.symbol)
+                await binance.fetch_order_book(planned.market.symbol, 20)
             await asyncio.sleep(seconds)
-            symbol, side, amount, price = (
-                leg.market.symbol,
-                leg.side,
-                leg.amount,
-                leg.limit_price,
-            )
-            order = Order(f"idle{number}", symbol, side, amount, price)
+            what = leg.market.symbol, leg.side, leg.amount, leg.limit_price
+            order = Order(f"idle{number}", *what)
             began = time.perf_counter()
             await gateway.submit(order)
             times["triarb"].append((time.perf_counter() - began) * 1000)

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 
+import attrs
 import pytest
 
 from triarb.cli import main
+from triarb.clock import NS_PER_SECOND
 from triarb.engine import Engine
 from triarb.exceptions import LedgerError
 from triarb.execution.halt import HaltLatch, halt_file
@@ -33,17 +35,17 @@ def ledger_file(tmp_path):
     return tmp_path / "mine.sqlite"
 
 
-def engine_on(ledger, gateway):
+def engine_on(ledger, gateway, max_daily_loss="100 USDT"):
     return Engine(
         gateway,
-        risk=RiskLimits(min_edge_bps=0, max_notional="100 USDT", max_daily_loss="100 USDT"),
+        risk=RiskLimits(min_edge_bps=0, max_notional="100 USDT", max_daily_loss=max_daily_loss),
         ledger=ledger,
         start=["USDT"],
     )
 
 
-def replay():
-    return ReplayGateway(Tape.of(planted_triangle(), []), balances={"USDT": "1000"})
+def replay(changes=()):
+    return ReplayGateway(Tape.of(planted_triangle(), changes), balances={"USDT": "1000"})
 
 
 def test_a_latch_holds_over_processes_until_it_is_lifted(file):
@@ -134,10 +136,16 @@ class FailingLedger(SqlLedger):
 
 async def test_an_engine_whose_ledger_failed_in_a_cycle_begins_no_other():
     """E1, E3: what the failure left unfinished blocks the engine until a recovery, though its ledger writes again."""
+    later = [
+        attrs.evolve(
+            quote, received_ns=quote.received_ns + NS_PER_SECOND, ask_size=quote.bid_size + 1
+        )
+        for quote in planted_triangle().quotes
+    ]
     async with (
-        replay() as gateway,
+        replay(later) as gateway,
         FailingLedger("sqlite://") as ledger,
-        engine_on(ledger, gateway) as engine,
+        engine_on(ledger, gateway, "1000 USDT") as engine,
     ):
         with pytest.raises(LedgerError, match="full"):
             await engine.run(cycles=1)

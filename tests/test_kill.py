@@ -57,7 +57,7 @@ A_LEDGER = 100
 BY_ITSELF = (0, 2)
 """How those end that nobody killed: traded, or stuck; or without an answer from the exchange."""
 
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 1.5
 """Who did not come to the place where it is to die by then dies where it is."""
 
 SMALL_TROUBLE = FaultScript(  # seconds of the fast clock
@@ -235,6 +235,11 @@ class Tally:
             f"{self.kills}, fewer than {3 / self.kills:.2%} of kills do harm (95 % confidence)"
         )
 
+    @property
+    def harm(self):
+        """All that must be nothing."""
+        return self.duplicates, self.orphans, self.unresolved, self.difference
+
     def count(self, venue, events, portfolio):
         """Compare what is durable with what the exchange has."""
         exchange = venue.exchange
@@ -291,12 +296,9 @@ async def test_whoever_is_killed_leaves_nothing_that_is_not_recovered(nursery, t
             assert portfolio.halted is None
             assert not portfolio.reserved
             tally.count(venue, events, portfolio)
-    with capsys.disabled():
-        print(f"\n{tally} [seed {SEED}, {time.monotonic() - began:.0f} s]")  # noqa: T201
-        print(f"last durable: {dict(tally.last)}; ended: {dict(tally.ends)}")  # noqa: T201
-    assert not tally.duplicates
-    assert not tally.orphans
-    assert not tally.unresolved
-    assert not tally.difference
+        with capsys.disabled():
+            print(f"\n{tally} [seed {SEED}, {time.monotonic() - began:.0f} s]")  # noqa: T201
+            print(f"last durable: {dict(tally.last)}; ended: {dict(tally.ends)}")  # noqa: T201
+        assert tally.harm == (0, 0, 0, 0)
     assert tally.last["Intended"] + tally.last["Answered"] >= KILLS / 10  # some died at the worst
     assert tally.cycles >= KILLS / 2
