@@ -261,7 +261,7 @@ def signal_when_open(ledger_file):
 
 
 async def test_resume_by_command_needs_a_name_and_a_free_ledger(capsys, ledger_file):
-    """A halt is lifted by a person who says who, and not under a running engine."""
+    """A halt is lifted by a person who says who, and not under a running engine; without one, limits start anew."""
     async with SqlLedger(ledger_file) as ledger:
         HaltLatch(halt_file(ledger_file)).set("stop")
         result = command("resume", ledger_file, "--by", "Ada")
@@ -272,7 +272,7 @@ async def test_resume_by_command_needs_a_name_and_a_free_ledger(capsys, ledger_f
     assert (result.returncode, "halted for: stop" in result.stdout) == (0, True)
     assert "was not halted" in command("resume", ledger_file, "--by", "Ada").stdout
     async with SqlLedger(ledger_file) as ledger:
-        assert [e.by for e in ledger.events() if isinstance(e, Resumed)] == ["Ada"]
+        assert [e.by for e in ledger.events() if isinstance(e, Resumed)] == ["Ada", "Ada"]
 
 
 def command(*arguments):

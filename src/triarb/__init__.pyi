@@ -40,6 +40,11 @@ from .finders import (
     CycleMonitor as CycleMonitor,
     Verdict as Verdict,
 )
+from .finders.episodes import (
+    Episode as Episode,
+    Ticks as Ticks,
+    episodes as episodes,
+)
 from .finders.reference import (
     NetworkxCycleFinder as NetworkxCycleFinder,
 )
@@ -116,6 +121,7 @@ from .model import (
 )
 from .money import (
     Money as Money,
+    Proxy as Proxy,
 )
 from .operations import (
     Parts as Parts,
@@ -142,6 +148,10 @@ from .report import (
 )
 from .risk import (
     AllOf as AllOf,
+    CircuitBreaker as CircuitBreaker,
+    FirstRefusal as FirstRefusal,
+    Marks as Marks,
+    RemainingLossBudget as RemainingLossBudget,
     RiskLimits as RiskLimits,
     RiskPolicy as RiskPolicy,
 )

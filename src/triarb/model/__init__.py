@@ -5,6 +5,7 @@ of it, `account` is what we hold and how we came to hold it, `event` what observ
 """
 
 from triarb.model.account import (
+    RECENT as RECENT,
     Answered as Answered,
     Balance as Balance,
     BalancesSet as BalancesSet,
@@ -73,3 +74,4 @@ from triarb.model.order import (
     Submission as Submission,
     SubmissionStatus as SubmissionStatus,
 )
+from triarb.model.results import Results as Results

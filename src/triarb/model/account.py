@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
 import attrs
 
@@ -15,7 +16,11 @@ from triarb.model.order import (
     Purpose,
     SubmissionStatus,
 )
+from triarb.model.results import Results
 from triarb.money import ZERO, arithmetic, to_decimal
+
+RECENT: Final = 50
+"""How many executions `Portfolio.recent` keeps, and its health is judged by."""
 
 
 @attrs.frozen
@@ -65,7 +70,8 @@ class Health:
 
     Attributes:
         executions: how many of them these figures are of.
-        consecutive_losses: executions in a row, the last one included, that lost in their start asset.
+        consecutive_losses: executions in a row, the last one included, that lost in their start asset; since a person
+            last resumed.
         leg_latency_ms: the median time from sending a leg to knowing its outcome; None before the first leg.
         short_rate: the fraction of them that a leg ended early.
         fees: by symbol, what their fills were charged against what was expected; since a person last resumed.
@@ -101,6 +107,8 @@ class Portfolio:
         realised: the result by UTC day and asset of the ended executions, residues apart.
         recent: the last executions, the newest last.
         halted: why no new exposure may be taken; None where it may.
+        results: what ended executions changed, by day and moment, for limits on losses and for pauses.
+        looked_at: how many executions had started when a person last resumed; 0 where nobody has.
     """
 
     balances: Mapping[str, Decimal] = attrs.field(factory=dict)
@@ -113,6 +121,8 @@ class Portfolio:
     recent: tuple[Execution, ...] = ()
     health: Health = attrs.field(factory=Health)
     halted: str | None = None
+    results: Results = attrs.field(factory=Results)
+    looked_at: int = 0
 
     def free(self, asset: str) -> Decimal:
         """What may be spent of `asset`: the balance less what is reserved."""

@@ -34,6 +34,7 @@ from triarb.model import (
     PlannedLeg,
     Portfolio,
     Provenance,
+    Results,
     Resumed,
     RunEnded,
     Side,
@@ -121,6 +122,16 @@ async def _check_execution(ledger: Ledger) -> None:
         realised={("1970-01-02", "USDT"): Decimal(-3)},
         recent=(lost,),
         health=ended.health,
+        results=Results(
+            residues={("1970-01-02", "BTC"): Decimal("0.02")},
+            begun={("1970-01-01", "USDT"): Decimal(-3), ("1970-01-01", "BTC"): Decimal("0.02")},
+            totals={
+                "USDT": ((_DAY_NS, Decimal(-3)),),
+                "BTC": ((_DAY_NS, Decimal("0.02")),),
+            },
+            since_peak={("USDT", "USDT"): Decimal(-3), ("USDT", "BTC"): Decimal("0.02")},
+            last_ended={"BTC>USDT": _DAY_NS, "BTC/USDT": _DAY_NS},
+        ),
     )
     _same(ended, expected, "an execution that ended short")
     health = (ended.health.executions, ended.health.consecutive_losses)
@@ -134,7 +145,10 @@ async def _check_execution(ledger: Ledger) -> None:
     if ledger.portfolio().health.consecutive_losses != 1:
         raise AssertionError("an execution that traded nothing is no loss, and ends no row of them")
     await ledger.append(Resumed(_DAY_NS, "me"))
-    if ledger.portfolio().health.fees or ledger.portfolio().health.executions != 2:
+    seen = ledger.portfolio()
+    if (seen.looked_at, seen.health.consecutive_losses, seen.results.since_peak) != (2, 0, {}):
+        raise AssertionError(f"a person resumed, and rows of losses and peaks go on: {seen}")
+    if seen.health.fees or seen.health.executions != 2:
         raise AssertionError("what fills were charged before a person resumed is in the health")
 
 
