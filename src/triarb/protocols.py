@@ -10,6 +10,7 @@ from triarb.finders.monitor import CycleMonitor as CycleMonitor
 from triarb.gateways.gateway import (
     Budgeted as Budgeted,
     ExchangeGateway as ExchangeGateway,
+    Listing as Listing,
     MarketData as MarketData,
     Restorable as Restorable,
     Trading as Trading,
