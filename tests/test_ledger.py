@@ -31,7 +31,9 @@ from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
+    Configured,
     EpochStarted,
+    Examined,
     Execution,
     ExecutionEnded,
     ExecutionStarted,
@@ -39,10 +41,12 @@ from triarb.model import (
     FeeSide,
     Fill,
     Filled,
+    Granted,
     Halted,
     Health,
     Intended,
     LedgerEvent,
+    LimitSet,
     LegResult,
     Market,
     Order,
@@ -168,6 +172,10 @@ BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
     Halted: st.builds(Halted, TIMES, TEXTS),
     Resumed: st.builds(Resumed, TIMES, TEXTS),
     RunEnded: st.builds(RunEnded, TIMES, TIMES, TEXTS, TEXTS, COUNTS, COUNTS),
+    Configured: st.builds(Configured, TIMES, TEXTS, TEXTS, TEXTS, TEXTS),
+    Examined: st.builds(Examined, TIMES, TEXTS, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)),
+    Granted: st.builds(Granted, TIMES, TEXTS, TEXTS, TEXTS, TIMES, TEXTS),
+    LimitSet: st.builds(LimitSet, TIMES, TEXTS, TEXTS, TEXTS, st.booleans()),
 }  # fmt: skip
 EVENTS = st.one_of(*BY_KIND.values())
 

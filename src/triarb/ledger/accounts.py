@@ -22,7 +22,9 @@ from triarb.model import (
     RECENT as RECENT,
     Answered,
     BalancesSet,
+    Configured,
     EpochStarted,
+    Examined,
     Execution,
     ExecutionEnded,
     ExecutionStarted,
@@ -31,6 +33,7 @@ from triarb.model import (
     Health,
     Intended,
     LedgerEvent,
+    LimitSet,
     Outcome,
     Portfolio,
     Proven,
@@ -42,7 +45,12 @@ from triarb.money import arithmetic
 _SHORT: Final = (Outcome.SHORT, Outcome.UNWOUND)
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 _EMPTY: Final = Portfolio(
-    balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE, results=NO_RESULTS
+    balances=_NONE,
+    reserved=_NONE,
+    residues=_NONE,
+    realised=_NONE,
+    results=NO_RESULTS,
+    limits=_NONE,
 )
 
 
@@ -54,12 +62,16 @@ class State:
         reservations: asset and amount by the number of the open or stuck execution that has it.
         epoch: that of the engine that came last; None before the first.
         unfinished: the open and stuck executions with their orders, by number.
+        configured: what the engine that came last ran on, where that is known.
+        examined: the last examination.
     """
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, tuple[str, Decimal]] = _NONE
     epoch: str | None = None
     unfinished: Mapping[int, Unfinished] = _NONE
+    configured: Configured | None = None
+    examined: Examined | None = None
 
 
 @attrs.frozen
@@ -159,6 +171,12 @@ def _after(state: State, event: LedgerEvent) -> State:
             return attrs.evolve(state, portfolio=_looked_at(portfolio))
         case EpochStarted():
             return attrs.evolve(state, epoch=event.epoch)
+        case Configured():
+            return attrs.evolve(state, configured=event)
+        case Examined():
+            return attrs.evolve(state, examined=event)
+        case LimitSet():
+            return attrs.evolve(state, portfolio=_limited(portfolio, event))
         case _:
             return state
 
@@ -234,6 +252,13 @@ def _looked_at(portfolio: Portfolio) -> Portfolio:
         results=attrs.evolve(portfolio.results, since_peak=_NONE),
         health=attrs.evolve(portfolio.health, consecutive_losses=0, fees=_NONE),
     )
+
+
+def _limited(portfolio: Portfolio, event: LimitSet) -> Portfolio:
+    limits = {name: value for name, value in portfolio.limits.items() if name != event.name}
+    if event.value:
+        limits[event.name] = event.value
+    return attrs.evolve(portfolio, limits=MappingProxyType(limits))
 
 
 def _postings(event: LedgerEvent) -> tuple[Posting, ...]:

@@ -9,19 +9,19 @@ from triarb.clock import NS_PER_MS, Clock, SystemClock
 from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.account import Account
+from triarb.gateways.ccxt.armed import Armed, production_guard
 from triarb.gateways.ccxt.credentials import Credentials
 from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fees
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
 from triarb.gateways.ccxt.orders import check_look_up
-from triarb.gateways.ccxt.quotes import poll, quotes_method
+from triarb.gateways.ccxt.quotes import book_limit, poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
 from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
-from triarb.market.unified import market_from_ccxt
 from triarb.model import (
     Balance,
     Fee,
@@ -42,22 +42,13 @@ EXPIRING = frozenset({"binance"})
 CLOCK_AHEAD_MS = 1000
 """How far ahead of its own clock Binance lets a request's time stamp be: the window then ends so much later."""
 
-# The depths that an exchange takes, or counts in; all others take any number.
-_DEPTHS = {
-    "binance": (5, 10, 20, 50, 100, 500, 1000, 5000),
-    "binanceus": (5, 10, 20, 50, 100, 500, 1000, 5000),
-    "bitfinex": (1, 25, 100),
-    "htx": (5, 10, 20, 150),
-    "kucoin": (20, 100),
-}
-
 
 class CcxtGateway(ExchangeGateway, Budgeted):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
-    with `sandbox=False` it reads production's account, and sends no order there. It is an async context manager: it
-    loads the markets on entry, and closes what it opened on exit.
+    with `sandbox=False` it reads production's account, and sends orders there only while it is `armed`. It is an async
+    context manager: it loads the markets on entry, and closes what it opened on exit.
 
     Requests are counted by triarb's own limiter, in which orders and what proves them go first; a ready instance keeps
     its own. An order is sent once, with its own numbers as text. That it was rejected is said only where that is proven, and
@@ -69,6 +60,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             one, but without its addresses, its rate limit and its retries.
         credentials: the account's.
         sandbox: whether they are a sandbox's.
+        armed: the permission to send orders to production, which `triarb.operations.arming.arm` gives.
         session_factory: makes what each instance sends through; the gateway closes it. None leaves that to ccxt.
         poll_seconds: the wait between two questions for all quotes.
         recv_window_ms: how long after its time stamp the exchange may still take an order, where it knows such a limit.
@@ -91,6 +83,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         *,
         credentials: Credentials | None = None,
         sandbox: bool = True,
+        armed: Armed | None = None,
         session_factory: SessionFactory | None = None,
         poll_seconds: float = 1.0,
         recv_window_ms: int = 3000,
@@ -107,6 +100,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         self._exchange: str = exchange if self._ready is None else exchange.id
         self._credentials = credentials
         self._sandbox = sandbox
+        self._armed = armed
         self._session_factory = session_factory
         self._poll_seconds = poll_seconds
         self._recv_window_ms = recv_window_ms
@@ -120,7 +114,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
         self.malformed: dict[str, str] = {}
-        if credentials is not None:
+        if credentials is not None or armed is not None:
             self._check_trading()
 
     def __repr__(self) -> str:
@@ -157,8 +151,15 @@ class CcxtGateway(ExchangeGateway, Budgeted):
 
     def _check_trading(self) -> None:
         """Refuse what could never trade, before anything is opened."""
+        if self._armed is not None:
+            if self._sandbox or self._credentials is None:
+                raise UsageError(
+                    "armed is for production with credentials",
+                    hint="say sandbox=False and give them, or leave armed away",
+                )
+            self._armed.check(self._exchange, self._credentials, self._clock.now_ns(), grace=False)
         self._new_trader()
-        if self._sandbox:
+        if self._sandbox or self._armed is not None:
             check_look_up(self._exchange)
         if self._ready is not None and in_sandbox(self._ready) is not self._sandbox:
             raise UsageError(
@@ -177,7 +178,12 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             like=self._ready,
             clock=self._clock,
         )
-        self._watch(trader, enter_sandbox(trader) if self._sandbox else None, urgent=True)
+        guard = (
+            enter_sandbox(trader)
+            if self._sandbox
+            else production_guard(self._exchange, self._check_armed)
+        )
+        self._watch(trader, guard, urgent=True)
         return trader
 
     def _new_data(self) -> Any:
@@ -212,7 +218,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             if trader is not None:
                 account = Account(Line(self._connected(trader, stack), self._credentials))
                 await account.line.load_markets()
-            self._markets, self.malformed = _spot_markets(data.instance)
+            self._markets, self.malformed = instances.spot_markets(data.instance)
             if not self._markets and not self.malformed:
                 raise data.malformed("its markets", "there is no spot market")
             self._opened = stack.pop_all()
@@ -272,9 +278,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         """
         line, what = self._reader(), f"the book of {symbol}"
         self._market(symbol)
-        depths = _DEPTHS.get(self._exchange, (depth,))
-        limit = next((offered for offered in depths if offered >= depth), depths[-1])
-        raw = await line.ask(what, "fetch_order_book", symbol, limit)
+        raw = await line.ask(what, "fetch_order_book", symbol, book_limit(self._exchange, depth))
         received_ns = self._clock.now_ns()
         try:
             bids, asks, moment = raw["bids"][:depth], raw["asks"][:depth], raw.get("timestamp")
@@ -322,7 +326,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         """Send an order once. Never raises for what the wire or the exchange does: the answer says what is proven.
 
         Raises:
-            TradingRefused: `gateway.read_only` or `gateway.production`.
+            TradingRefused: `gateway.read_only` or `gateway.production`; `arming.expired`.
         """
         return await self._own(acting=True).submit(order, self._markets.get(order.symbol))
 
@@ -365,14 +369,29 @@ class CcxtGateway(ExchangeGateway, Budgeted):
                 hint="give it credentials, or wrap it in a PaperGateway",
             )
         if acting and not self._sandbox:
-            raise TradingRefused(
-                f"no order is sent to {self._exchange}'s production",
-                code="gateway.production",
-                hint="production stays refused until there is a way to arm it; use its sandbox",
-            )
+            self._check_armed()
         if self._account is None:
             raise self._not_open()
         return self._account
+
+    def _check_armed(self) -> None:
+        """Asked before each order, and again by the wire's guard before its bytes leave."""
+        if self._armed is None or self._credentials is None:
+            raise TradingRefused(
+                f"no order is sent to {self._exchange}'s production: it is not armed",
+                code="gateway.production",
+                hint="use its sandbox, or arm it",
+            )
+        self._armed.check(self._exchange, self._credentials, self._clock.now_ns(), grace=True)
+
+    @property
+    def lines(self) -> tuple[Line, Line | None]:
+        """The ways to its data and to its account, for examinations; the second is None without credentials.
+
+        Raises:
+            UsageError: it is not open.
+        """
+        return self._reader(), None if self._account is None else self._account.line
 
     def _not_open(self) -> UsageError:
         return UsageError(
@@ -395,18 +414,3 @@ class CcxtGateway(ExchangeGateway, Budgeted):
 def _check(name: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
         raise UsageError(f"{name} is {value}", hint=f"give a number from {least} to {most}")
-
-
-def _spot_markets(exchange: Any) -> tuple[dict[str, Market], dict[str, str]]:
-    """The spot markets of a loaded instance, and why the others of them make no sense."""
-    markets, malformed = {}, {}
-    for symbol, raw in exchange.markets.items():
-        if not raw.get("spot"):
-            continue
-        try:
-            market = market_from_ccxt(raw, precision_mode=exchange.precisionMode)
-        except NONSENSE as error:
-            malformed[symbol] = str(error)
-        else:
-            markets[symbol] = market
-    return markets, malformed

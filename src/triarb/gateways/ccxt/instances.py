@@ -9,6 +9,9 @@ from typing import Any
 from triarb.clock import NS_PER_MS, Clock, SystemClock
 from triarb.exceptions import SourceError, UsageError
 from triarb.gateways.ccxt.credentials import Credentials
+from triarb.gateways.ccxt.line import NONSENSE
+from triarb.market.unified import market_from_ccxt
+from triarb.model import Market
 
 SessionFactory = Callable[[], Any]
 """Makes what ccxt sends its requests through: an `aiohttp.ClientSession`, or something with its methods and `headers`."""
@@ -131,6 +134,21 @@ def use_session(exchange: Any, session: Any) -> None:
     exchange.session, exchange.own_session = session, False
     # ccxt would make a TLS context on opening, and wait a quarter of a second on closing, for a session of its own.
     exchange.ssl_context, exchange.timeout_on_exit = exchange.verify, 0
+
+
+def spot_markets(exchange: Any) -> tuple[dict[str, Market], dict[str, str]]:
+    """The spot markets of a loaded instance, and why the others of them make no sense."""
+    markets, malformed = {}, {}
+    for symbol, raw in exchange.markets.items():
+        if not raw.get("spot"):
+            continue
+        try:
+            market = market_from_ccxt(raw, precision_mode=exchange.precisionMode)
+        except NONSENSE as error:
+            malformed[symbol] = str(error)
+        else:
+            markets[symbol] = market
+    return markets, malformed
 
 
 def _prepared(exchange: Any) -> Any:
