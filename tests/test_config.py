@@ -76,7 +76,7 @@ def test_the_guides_env_works_as_it_stands():
     assert isinstance(parts.gateway, PaperGateway)
     assert "no api_key" in parts.notes[0]
     assert "not known to be binanceus's own" in parts.notes[1]
-    assert parts.risk.max_daily_loss == Money(Decimal(50), "USDT")
+    assert parts.limits.max_daily_loss == Money(Decimal(50), "USDT")
     assert parts.ledger.name == "binanceus-paper-main.sqlite"
 
 

@@ -93,6 +93,7 @@ def paper(
         risk=parts.risk,
         finder=parts.finder,
         ledger_path=parts.ledger,
+        begun=parts,
         start=parts.start,
     )
     return print_report(done, title=f"ledger {parts.ledger}", as_json=json)
