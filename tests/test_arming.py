@@ -57,6 +57,7 @@ from triarb.testing import planted_triangle
 from triarb.testing.loopback import LoopbackExchange, in_background
 
 D = Decimal
+ONE = D(1)
 KEYS = {"API_KEY": "loopback-key", "SECRET_KEY": "loopback-secret"}
 GOOD = 'exchange = "binance"\naccount = "ada"\nlive = true\nmin_edge_bps = 5\n'
 ENV = {**KEYS, CONFIRMATION: "ada"}
@@ -87,7 +88,16 @@ def load(toml=GOOD, env=ENV):
     return TradingConfig.load(environ=env)
 
 
-async def rehearse(config, *, mode="paper", cycles=CYCLES, halt=True, result=D(1), path=None, outcome=Outcome.COMPLETED):
+async def rehearse(
+    config,
+    *,
+    mode="paper",
+    cycles=CYCLES,
+    halt=True,
+    result=ONE,
+    path=None,
+    outcome=Outcome.COMPLETED,
+):
     """Write what a rehearsal leaves in a ledger."""
     async with SqlLedger(path or default_path(config.exchange, mode, config.account)) as ledger:
         parts_of = Configured(1, digest(config, mode), config.exchange, mode, config.account)
@@ -108,7 +118,9 @@ async def pass_doctor(config, now_ns=None, **changes):
     """Write what a passed examination leaves in the ledger of production."""
     at_ns = SystemClock().now_ns() if now_ns is None else now_ns
     passed = Examined(at_ns, digest(config, "live"), config.account, fingerprint("binance", HELD))
-    async with SqlLedger(config.ledger or default_path("binance", "live", config.account)) as ledger:
+    async with SqlLedger(
+        config.ledger or default_path("binance", "live", config.account)
+    ) as ledger:
         await ledger.append(attrs.evolve(passed, **changes))
 
 
@@ -317,7 +329,6 @@ async def test_paper_that_is_easier_than_the_exchange_is_no_evidence():
 
 async def test_evidence_is_read_across_the_accounts_ledgers():
     """Paper, sandbox and the ledgers that are told beside them add up; one that is told and missing is an error."""
-    Path("mine").mkdir()
     config = load(GOOD + 'rehearsals = ["mine/x.sqlite"]\n')
     await pass_doctor(config)
     with pytest.raises(LedgerError):
@@ -367,7 +378,22 @@ def test_no_file_gives_the_confirmation():
 
 
 WORDS = st.sampled_from(
-    ["true", "false", "1", "", "ada", "bob", "main", "binance", "okx", "loopback-key", "loopback-secret", "other", "5", "50"]
+    [
+        "true",
+        "false",
+        "1",
+        "",
+        "ada",
+        "bob",
+        "main",
+        "binance",
+        "okx",
+        "loopback-key",
+        "loopback-secret",
+        "other",
+        "5",
+        "50",
+    ]
 )
 VARIABLES = st.dictionaries(
     st.sampled_from(
@@ -406,9 +432,7 @@ async def test_no_input_arms_production_by_accident(tmp_path, lines, environ, do
     (tmp_path / "x.env").write_text("".join(f"{k}={v}\n" for k, v in dotenv.items()))
     (tmp_path / "x.env").chmod(0o600)
     try:
-        config = TradingConfig.load(
-            tmp_path / "x.toml", dotenv=tmp_path / "x.env", environ=environ
-        )
+        config = TradingConfig.load(tmp_path / "x.toml", dotenv=tmp_path / "x.env", environ=environ)
         armed = await arm(config, environ=environ, typed=typed)
     except (ConfigError, TradingRefused, SecretError) as error:
         assert error.code  # noqa: PT017 - either outcome is one
@@ -492,13 +516,15 @@ async def test_it_expires_and_a_cycle_under_way_still_ends():
                 armed.check("binance", HELD, now_ns, grace=True)
     with pytest.raises(TradingRefused, match="was armed from"):
         armed.check("binance", HELD, armed.until_ns, grace=False)
-    async with LoopbackExchange(planted_triangle(), balances={"USDT": "1000"}, clock=clock) as exchange:
+    async with LoopbackExchange(
+        planted_triangle(), balances={"USDT": "1000"}, clock=clock
+    ) as exchange:
         gateway = CcxtGateway(
             "binance", credentials=HELD, sandbox=False, armed=armed, clock=clock,
             session_factory=exchange.session_factory,
         )  # fmt: skip
         async with gateway:
-            clock.advance(10 + GRACE_NS / NS_PER_SECOND)
+            await clock.sleep(10 + GRACE_NS / NS_PER_SECOND)
             with pytest.raises(TradingRefused) as caught:
                 await gateway.submit(BUY)
             assert caught.value.code == "arming.expired"

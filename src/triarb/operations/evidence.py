@@ -46,9 +46,10 @@ async def rehearsed(config: TradingConfig, configuration: str) -> Evidence:
         LedgerError: one cannot be read: what it might say is not guessed.
     """
     places = [default_path(config.exchange, mode, config.account) for mode in REHEARSALS]
+    told = [place.resolve() for place in config.rehearsals]
     found = Evidence()
-    for path in dict.fromkeys(p.resolve() for p in (*places, *config.rehearsals)):
-        if path.exists() or path in config.rehearsals:
+    for path in dict.fromkeys([*places, *told]):
+        if path in told or path.exists():
             async with SqlLedger(path, read_only=True) as ledger:
                 found = _with(found, ledger, path, config, configuration)
     return found

@@ -21,6 +21,7 @@ from triarb.model import (
     Side,
     TimeInForce,
 )
+from triarb.money import plain
 from triarb.simulation import MatchingEngine, check_order
 from triarb.testing.loopback import messages
 from triarb.testing.loopback.messages import ApiError, Placed
@@ -160,6 +161,15 @@ class SpotApi:
             "enableSpotAndMarginTrading": True,
             "enablePortfolioMarginTrading": False,
         } | dict(self.rights)
+
+    def trade_fees(self, _params: Params, _now_ns: int) -> Any:
+        """What the account pays on all markets."""
+        fees = {id_: self.engine.fees.fee(symbol) for id_, symbol in self._symbols.items()}
+        return [
+            {"symbol": id_, "makerCommission": plain(fee.rate), "takerCommission": plain(fee.rate)}
+            for id_, fee in fees.items()
+            if fee is not None
+        ]
 
     def commission(self, params: Params, _now_ns: int) -> Any:
         """What the account pays on one market."""
