@@ -219,7 +219,7 @@ def _name(facts: Facts) -> Refused | None:
         return None
     return Refused(
         "arming.account",
-        f"the account has no name of its own: {DEFAULT_ACCOUNT} is everybody's; set account",
+        f"the account has no name of its own ({DEFAULT_ACCOUNT} is everybody's): set account",
         {"account": facts.account},
     )
 

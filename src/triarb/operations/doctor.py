@@ -27,7 +27,7 @@ from triarb.gateways.ccxt.orders import FINDS_BY_CLIENT_ID
 from triarb.gateways.ccxt.quotes import quotes_method
 from triarb.ledger import default_path
 from triarb.market.fees import FeeSchedule
-from triarb.model import Balance, Examined, Market, Order, Refused, Side, TimeInForce
+from triarb.model import Balance, Examined, Market, Order, Side, TimeInForce
 from triarb.money import plain, round_up
 from triarb.operations.checks import Check, Verdict, failed, not_told, ok, warning
 from triarb.operations.config import TradingConfig
@@ -294,20 +294,20 @@ async def _test_order(patient: Patient) -> Check:
     if not book.asks:
         return not_told("test order", f"nobody offers {market.base} now")
     order = smallest_order(market, book.asks[0].price)
-    if isinstance(order, Refused):
-        return not_told("test order", order.sentence)
+    if order is None:
+        return not_told("test order", f"{market.symbol} tells no minimum")
     if not await try_order(line, market, order):
         return not_told("test order", "the exchange has no way to validate one")
     return ok("test order", f"to buy {plain(order.amount)} {market.base}: it would be taken")
 
 
-def smallest_order(market: Market, price: Decimal) -> Order | Refused:
-    """An order to buy at `price` that is a little above the market's minimums."""
+def smallest_order(market: Market, price: Decimal) -> Order | None:
+    """An order to buy at `price` that is a little above the market's minimums; None where it tells none."""
     least = [market.min_amount or Decimal(0)]
     if market.min_notional:
         ratio = Fraction(market.min_notional) * Fraction(11, 10) / Fraction(price)
         least.append(Decimal(f"{-(-ratio * 10**18 // 1)}E-18"))
     amount = round_up(max(least), market.amount_step)
     if not amount:
-        return Refused("market.no_minimum", f"{market.symbol} tells no minimum")
+        return None
     return Order("triarb-doctor", market.symbol, Side.BUY, amount, price, TimeInForce.IOC)
