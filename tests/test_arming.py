@@ -1,7 +1,9 @@
 """Arming: production trades only where every condition holds; nothing arms it by accident, and the gateway demands it."""
 
+import asyncio
 import copy
 import functools
+import json
 import pickle
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from triarb import CcxtGateway, Engine, SqlLedger, TradingConfig
+from triarb.cli import main
 from triarb.clock import NS_PER_SECOND, ManualClock, SystemClock
 from triarb.exceptions import ConfigError, LedgerError, SecretError, TradingRefused, UsageError
 from triarb.gateways.ccxt import Credentials
@@ -614,3 +617,31 @@ async def test_a_ledger_is_of_one_account_in_one_mode(exchange):
             await paper.begin(ledger, 2)
         assert caught.value.code == "ledger.other_account"
         await sandbox.begin(ledger, 3)
+
+
+def test_the_command_trades_on_production_only_armed(exchange, capsys):
+    """`triarb run` with live = true: refused with all that is missing, by a test's environment too; armed, it trades."""
+    config = load(GOOD + "interval_seconds = 0.01\n", KEYS)
+    Path(".env").write_text("".join(f"{name}={value}\n" for name, value in KEYS.items()))
+    Path(".env").chmod(0o600)
+    command = ["run", "--cycles", "1", "--seconds", "30", "--json"]
+    assert main(command) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "arming.refused"
+    for why in ("nobody gave", "PYTEST_CURRENT_TEST", "not examined", "0 of 10", "no halt"):
+        assert why in error["message"]
+    asyncio.run(rehearse(config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CONFIRMATION, "ada")
+        patch.delenv("PYTEST_CURRENT_TEST")
+        patch.delenv("CI", raising=False)
+        patch.delenv("GITHUB_ACTIONS", raising=False)
+        assert main(command) == 1
+        assert "triarb doctor has not examined" in capsys.readouterr().out
+        assert main(["doctor"]) == 0
+        capsys.readouterr()
+        assert not exchange.posts()
+        assert main(command) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["mode"], report["outcomes"]) == ("live", {"completed": 1})
+    assert {r.host for r in exchange.requests if r.client_id} == {"api.binance.com"}

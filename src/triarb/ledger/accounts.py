@@ -22,6 +22,8 @@ from triarb.model import (
     RECENT as RECENT,
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
     Configured,
     EpochStarted,
     Examined,
@@ -51,6 +53,8 @@ _EMPTY: Final = Portfolio(
     realised=_NONE,
     results=NO_RESULTS,
     limits=_NONE,
+    epochs=_NONE,
+    beyond=_NONE,
 )
 
 
@@ -60,7 +64,6 @@ class State:
 
     Attributes:
         reservations: asset and amount by the number of the open or stuck execution that has it.
-        epoch: that of the engine that came last; None before the first.
         unfinished: the open and stuck executions with their orders, by number.
         configured: what the engine that came last ran on, where that is known.
         examined: the last examination.
@@ -68,7 +71,6 @@ class State:
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, tuple[str, Decimal]] = _NONE
-    epoch: str | None = None
     unfinished: Mapping[int, Unfinished] = _NONE
     configured: Configured | None = None
     examined: Examined | None = None
@@ -169,8 +171,8 @@ def _after(state: State, event: LedgerEvent) -> State:
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
         case Resumed():
             return attrs.evolve(state, portfolio=_looked_at(portfolio))
-        case EpochStarted():
-            return attrs.evolve(state, epoch=event.epoch)
+        case EpochStarted() | Claimed() | Compared():
+            return attrs.evolve(state, portfolio=_told(portfolio, event))
         case Configured():
             return attrs.evolve(state, configured=event)
         case Examined():
@@ -181,6 +183,21 @@ def _after(state: State, event: LedgerEvent) -> State:
             return state
 
 
+def _told(portfolio: Portfolio, event: EpochStarted | Claimed | Compared) -> Portfolio:
+    match event:
+        case EpochStarted():
+            return attrs.evolve(
+                portfolio,
+                epochs=MappingProxyType({**portfolio.epochs, event.epoch: event.at_ns}),
+                exchange=event.exchange or portfolio.exchange,
+                mode=event.mode or portfolio.mode,
+            )
+        case Claimed():
+            return attrs.evolve(portfolio, claim=MappingProxyType({**event.amounts}))
+        case Compared():
+            return attrs.evolve(portfolio, beyond=summed(_NONE, event.beyond))
+
+
 def _started(state: State, event: ExecutionStarted) -> State:
     portfolio = state.portfolio
     if event.number != portfolio.started + 1:
@@ -189,7 +206,7 @@ def _started(state: State, event: ExecutionStarted) -> State:
             code="ledger.contradiction",
             hint="numbers count from 1",
         )
-    held = (event.plan.start, event.plan.at_stake)
+    held = (event.plan.legs[0].given_asset, event.plan.at_stake)
     reservations = MappingProxyType({**state.reservations, event.number: held})
     portfolio = attrs.evolve(
         portfolio,
@@ -295,14 +312,14 @@ def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, D
 
 
 def _health(recent: Iterable[Execution], looked_at: int) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+    """How `recent`, the newest last, went. One that traded nothing, and a sweep, neither adds to a row of losses nor ends it.
 
     Rows of losses, and what fills were charged, count of executions after number `looked_at` only: a person knows of those
     before.
     """
     executions = list(recent)
     new = [e for e in executions if e.number > looked_at and e.outcome is not Outcome.NOTHING]
-    lost = [e.result < 0 for e in reversed(new)]
+    lost = [e.result < 0 for e in reversed(new) if not e.plan.is_sweep]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
     return Health(
         executions=len(executions),

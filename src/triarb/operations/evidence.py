@@ -69,7 +69,8 @@ def _with(
             case Configured():
                 announced = event
             case EpochStarted():  # an engine that announced nothing runs on something unknown
-                running, announced = announced, None
+                is_it = announced is not None and event.mode in ("", announced.mode)
+                running, announced = announced if is_it else None, None
             case ExecutionStarted() if _is(running, config, configuration):
                 counted.add(event.number)
             case ExecutionEnded() if event.execution.number in counted:
@@ -114,6 +115,8 @@ def strangers(ledger: SqlLedger, config: TradingConfig) -> tuple[str, ...]:
                 config.account,
             ):
                 reasons[f"{event.mode} of {event.account} on {event.exchange} ran on it"] = None
+            case EpochStarted() if event.mode not in ("", "live"):
+                reasons[f"{event.mode} on {event.exchange} ran on it"] = None
             case RunEnded() if (event.exchange, event.mode) != (config.exchange, "live"):
                 reasons[f"{event.mode} on {event.exchange} ran on it"] = None
             case _:

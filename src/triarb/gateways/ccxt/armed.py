@@ -85,6 +85,15 @@ class Armed:
             )
 
 
+def unarmed(exchange: str) -> TradingRefused:
+    """The refusal to send an order to production without an `Armed`."""
+    return TradingRefused(
+        f"no order is sent to {exchange}'s production: it is not armed",
+        code="gateway.production",
+        hint="use its sandbox, or arm it",
+    )
+
+
 def fingerprint(exchange: str, credentials: Credentials) -> str:
     """A name for an API key that does not tell it: 16 digits of its SHA-256."""
     return hashlib.sha256(f"{exchange}\n{credentials.key}".encode()).hexdigest()[:16]

@@ -9,22 +9,24 @@ from triarb.clock import NS_PER_MS, Clock, SystemClock
 from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.account import Account
-from triarb.gateways.ccxt.armed import Armed, production_guard
+from triarb.gateways.ccxt.armed import Armed, production_guard, unarmed
 from triarb.gateways.ccxt.credentials import Credentials
 from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fees
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
-from triarb.gateways.ccxt.orders import check_look_up
-from triarb.gateways.ccxt.quotes import book_limit, poll, quotes_method
+from triarb.gateways.ccxt.markets import depth_offered, spot_markets
+from triarb.gateways.ccxt.orders import check_look_up, expiry_ns
+from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
-from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway
+from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway, Listing
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Balance,
     Fee,
+    Listed,
     Market,
     NotFound,
     Order,
@@ -36,14 +38,8 @@ from triarb.model import (
     Withdrawn,
 )
 
-EXPIRING = frozenset({"binance"})
-"""The exchanges that are known to take no order after its receive window has passed."""
 
-CLOCK_AHEAD_MS = 1000
-"""How far ahead of its own clock Binance lets a request's time stamp be: the window then ends so much later."""
-
-
-class CcxtGateway(ExchangeGateway, Budgeted):
+class CcxtGateway(ExchangeGateway, Budgeted, Listing):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
@@ -90,9 +86,9 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         timeout_ms: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
-        _check("poll_seconds", poll_seconds, 0.01, 3600)
-        _check("recv_window_ms", recv_window_ms, 1, 60_000)
-        _check("timeout_ms", timeout_ms, 1, 600_000)
+        instances.check_between("poll_seconds", poll_seconds, 0.01, 3600)
+        instances.check_between("recv_window_ms", recv_window_ms, 1, 60_000)
+        instances.check_between("timeout_ms", timeout_ms, 1, 600_000)
         self._ready = None if isinstance(exchange, str) else exchange
         if self._ready is not None:
             instances.check_ready(exchange)
@@ -107,9 +103,8 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         self._timeout_ms = timeout_ms
         self._clock = SystemClock() if clock is None else clock
         self._opened = AsyncExitStack()
-        self._limiter: Limiter | None = (
-            None  # one for both instances: the exchange counts addresses
-        )
+        # one for both instances: the exchange counts addresses
+        self._limiter: Limiter | None = None
         self._data: Line | None = None
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
@@ -139,13 +134,8 @@ class CcxtGateway(ExchangeGateway, Budgeted):
 
     @property
     def order_expiry_ns(self) -> int | None:
-        """The receive window, and how far a clock may be ahead, where the exchange knows such a window.
-
-        Binance looks at the window again right before the matching engine; other exchanges are not known to.
-        """
-        if self._exchange not in EXPIRING:
-            return None
-        return (self._recv_window_ms + CLOCK_AHEAD_MS) * NS_PER_MS
+        """The receive window, and how far a clock may be ahead, where the exchange knows such a window."""
+        return expiry_ns(self._exchange, self._recv_window_ms)
 
     # Opening and closing
 
@@ -153,11 +143,9 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         """Refuse what could never trade, before anything is opened."""
         if self._armed is not None:
             if self._sandbox or self._credentials is None:
-                raise UsageError(
-                    "armed is for production with credentials",
-                    hint="say sandbox=False and give them, or leave armed away",
-                )
-            self._armed.check(self._exchange, self._credentials, self._clock.now_ns(), grace=False)
+                message, hint = "armed is for production with credentials", "say sandbox=False"
+                raise UsageError(message, hint=hint)
+            self._check_armed(grace=False)
         self._new_trader()
         if self._sandbox or self._armed is not None:
             check_look_up(self._exchange)
@@ -178,11 +166,9 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             like=self._ready,
             clock=self._clock,
         )
-        guard = (
-            enter_sandbox(trader)
-            if self._sandbox
-            else production_guard(self._exchange, self._check_armed)
-        )
+        guard: Guard | None = production_guard(self._exchange, self._check_armed)
+        if self._sandbox:
+            guard = enter_sandbox(trader)
         self._watch(trader, guard, urgent=True)
         return trader
 
@@ -218,7 +204,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             if trader is not None:
                 account = Account(Line(self._connected(trader, stack), self._credentials))
                 await account.line.load_markets()
-            self._markets, self.malformed = instances.spot_markets(data.instance)
+            self._markets, self.malformed = spot_markets(data.instance)
             if not self._markets and not self.malformed:
                 raise data.malformed("its markets", "there is no spot market")
             self._opened = stack.pop_all()
@@ -278,7 +264,8 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         """
         line, what = self._reader(), f"the book of {symbol}"
         self._market(symbol)
-        raw = await line.ask(what, "fetch_order_book", symbol, book_limit(self._exchange, depth))
+        limit = depth_offered(self._exchange, depth)
+        raw = await line.ask(what, "fetch_order_book", symbol, limit)
         received_ns = self._clock.now_ns()
         try:
             bids, asks, moment = raw["bids"][:depth], raw["asks"][:depth], raw.get("timestamp")
@@ -321,6 +308,24 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             GatewayError: the exchange did not say.
         """
         return await self._own().balances()
+
+    async def open_orders(self) -> Sequence[Listed]:
+        """The account's open orders on all markets, whoever sent them.
+
+        Raises:
+            TradingRefused: `gateway.read_only`.
+            GatewayError: the exchange did not say; `gateway.unsupported` where ccxt cannot ask that of it.
+        """
+        return await self._own().open_orders()
+
+    async def orders_since(self, symbol: str, since_ns: int, /) -> Sequence[Listed]:
+        """The account's orders of one market that were placed since then; none of a market that is gone.
+
+        Raises:
+            GatewayError: as `open_orders`.
+        """
+        account = self._own()
+        return await account.orders_since(symbol, since_ns) if symbol in self._markets else []
 
     async def submit(self, order: Order, /) -> Submission:
         """Send an order once. Never raises for what the wire or the exchange does: the answer says what is proven.
@@ -374,15 +379,11 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             raise self._not_open()
         return self._account
 
-    def _check_armed(self) -> None:
+    def _check_armed(self, *, grace: bool = True) -> None:
         """Asked before each order, and again by the wire's guard before its bytes leave."""
         if self._armed is None or self._credentials is None:
-            raise TradingRefused(
-                f"no order is sent to {self._exchange}'s production: it is not armed",
-                code="gateway.production",
-                hint="use its sandbox, or arm it",
-            )
-        self._armed.check(self._exchange, self._credentials, self._clock.now_ns(), grace=True)
+            raise unarmed(self._exchange)
+        self._armed.check(self._exchange, self._credentials, self._clock.now_ns(), grace=grace)
 
     @property
     def lines(self) -> tuple[Line, Line | None]:
@@ -409,8 +410,3 @@ class CcxtGateway(ExchangeGateway, Budgeted):
                 hint=self.malformed.get(symbol, "symbols are written BASE/QUOTE"),
             )
         return market
-
-
-def _check(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise UsageError(f"{name} is {value}", hint=f"give a number from {least} to {most}")

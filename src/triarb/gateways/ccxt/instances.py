@@ -9,9 +9,6 @@ from typing import Any
 from triarb.clock import NS_PER_MS, Clock, SystemClock
 from triarb.exceptions import SourceError, UsageError
 from triarb.gateways.ccxt.credentials import Credentials
-from triarb.gateways.ccxt.line import NONSENSE
-from triarb.market.unified import market_from_ccxt
-from triarb.model import Market
 
 SessionFactory = Callable[[], Any]
 """Makes what ccxt sends its requests through: an `aiohttp.ClientSession`, or something with its methods and `headers`."""
@@ -49,6 +46,16 @@ def exchange_class(exchange: str) -> Any:
             hint=f"did you mean {' or '.join(close)}?" if close else "ccxt.exchanges lists them",
         )
     return getattr(ccxt, exchange)
+
+
+def check_between(name: str, value: float, least: float, most: float) -> None:
+    """Whether a setting is from `least` to `most`.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not least <= value <= most:
+        raise UsageError(f"{name} is {value}", hint=f"give a number from {least} to {most}")
 
 
 def check_ready(exchange: Any) -> None:
@@ -134,21 +141,6 @@ def use_session(exchange: Any, session: Any) -> None:
     exchange.session, exchange.own_session = session, False
     # ccxt would make a TLS context on opening, and wait a quarter of a second on closing, for a session of its own.
     exchange.ssl_context, exchange.timeout_on_exit = exchange.verify, 0
-
-
-def spot_markets(exchange: Any) -> tuple[dict[str, Market], dict[str, str]]:
-    """The spot markets of a loaded instance, and why the others of them make no sense."""
-    markets, malformed = {}, {}
-    for symbol, raw in exchange.markets.items():
-        if not raw.get("spot"):
-            continue
-        try:
-            market = market_from_ccxt(raw, precision_mode=exchange.precisionMode)
-        except NONSENSE as error:
-            malformed[symbol] = str(error)
-        else:
-            markets[symbol] = market
-    return markets, malformed
 
 
 def _prepared(exchange: Any) -> Any:

@@ -13,22 +13,6 @@ ATTEMPTS: Final = 4
 """How often quotes are asked for before a failure is raised; each wait is twice the last."""
 
 
-# The depths that an exchange takes, or counts in; all others take any number.
-_DEPTHS = {
-    "binance": (5, 10, 20, 50, 100, 500, 1000, 5000),
-    "binanceus": (5, 10, 20, 50, 100, 500, 1000, 5000),
-    "bitfinex": (1, 25, 100),
-    "htx": (5, 10, 20, 150),
-    "kucoin": (20, 100),
-}
-
-
-def book_limit(exchange: str, depth: int) -> int:
-    """How many levels of a book to ask `exchange` for to have `depth`."""
-    depths = _DEPTHS.get(exchange, (depth,))
-    return next((offered for offered in depths if offered >= depth), depths[-1])
-
-
 def quotes_method(exchange: Any) -> str:
     """The method of ccxt's that shows all markets in one request.
 
