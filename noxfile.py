@@ -84,3 +84,12 @@ def mutants(session: nox.Session) -> None:
     """Mistakes that the law of execution forbids, made one by one: each must break a test."""
     install(session, ".[testing]", "tests")
     session.run("python", "-m", "mutations", *session.posargs, env=ENV)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """The state machine of the executor under random seeds; `nox -s soak -- 20000` says how many examples a test."""
+    install(session, ".[testing]", "tests")
+    examples = session.posargs[0] if session.posargs else "3000"
+    machine = "tests/test_execution_statemachine.py"
+    session.run("pytest", "-q", machine, env={**ENV, "TRIARB_SOAK": examples})

@@ -53,12 +53,14 @@ class Settings:
 
     Attributes:
         unwinding: what becomes of what it is stranded with.
+        decision_seconds: how old a plan may be when its first order is sent.
         leg_seconds: how long the outcome of an order is looked for until it counts as stuck.
         cycle_seconds: after this long no further order is sent.
         retry_seconds: the wait before the books are read again where there was no way back, or an order found nothing.
     """
 
     unwinding: Unwinding = attrs.field(factory=Unwinding)
+    decision_seconds: float = attrs.field(default=1.0, validator=_seconds, kw_only=True)
     leg_seconds: float = attrs.field(default=15.0, validator=_seconds)
     cycle_seconds: float = attrs.field(default=60.0, validator=_seconds)
     retry_seconds: float = attrs.field(default=1.0, validator=_seconds)

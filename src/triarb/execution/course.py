@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from triarb.clock import NS_PER_SECOND
+from triarb.clock import NS_PER_MS, NS_PER_SECOND
 from triarb.exceptions import TradingRefused
 from triarb.execution.context import ExecutionContext, Settings
 from triarb.execution.ids import client_id
@@ -237,6 +237,11 @@ class Course:
         return result
 
     def _gate(self, order: Order, purpose: Purpose) -> Refused | None:
+        """The last word before the order's first byte; whoever was suspended since the decision does not open on it."""
+        age_ns = self._context.clock.now_ns() - self._plan.decided_ns
+        if purpose is Purpose.OPEN and age_ns > self._settings.decision_seconds * NS_PER_SECOND:
+            age_ms = age_ns // NS_PER_MS
+            return Refused("leg.late", f"it was decided {age_ms} ms ago", {"age_ms": age_ms})
         try:
             return self._context.gate(order, purpose)
         except Exception as error:  # noqa: BLE001 - a check that breaks lets nothing pass
