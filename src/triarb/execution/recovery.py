@@ -40,7 +40,7 @@ from triarb.model import (
 from triarb.money import ZERO, arithmetic, plain
 
 LAG_READS: Final = 3
-"""How often balances are read that are short of what the ledger says: they may lag behind fills."""
+"""How often balances are read that are not what the ledger says: they may lag behind fills, and so show what is spent."""
 
 LAG_SECONDS: Final = 1.0
 
@@ -245,7 +245,7 @@ async def _drift(ledger: Ledger, gateway: ExchangeGateway, clock: Clock) -> dict
         with arithmetic():
             differences = {a: told.get(a, ZERO) - held.get(a, ZERO) for a in {*told, *held}}
         drift = {asset: more for asset, more in sorted(differences.items()) if more}
-        if not any(more < 0 for more in drift.values()):
+        if not drift or not held:  # nothing to compare with: an opening
             break
     return drift
 
