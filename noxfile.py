@@ -103,8 +103,11 @@ def octobot(session: nox.Session) -> list[str]:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """What takes too long for every change, each part under a random seed, which it prints."""
+    """What takes too long for every change, under random seeds: `nox -s soak -- 20000` has so many examples a test."""
     install(session, ".[testing]", "tests")
+    examples = session.posargs[0] if session.posargs else "3000"
+    machine = "tests/test_execution_statemachine.py"
+    session.run("pytest", "-q", machine, env={**ENV, "TRIARB_SOAK": examples})
     kill_processes(session)
 
 
