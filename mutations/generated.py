@@ -50,7 +50,18 @@ ROOMS = (
             "test_halt.py",
         ),
     ),
-    Room("risk", ("risk/*",), ("test_risk.py", "test_plan_risk.py")),
+    Room(
+        "risk",
+        ("risk/*",),
+        (
+            "test_breaker.py",
+            "test_daily_loss.py",
+            "test_limits_in_money.py",
+            "test_policies.py",
+            "test_risk.py",
+            "test_tightening.py",
+        ),
+    ),
 )
 
 
