@@ -47,6 +47,7 @@ ROOMS = (
             "test_execution_machine.py",
             "test_execution_recovery.py",
             "test_execution_unwinding.py",
+            "test_proving.py",
             "test_halt.py",
         ),
     ),
