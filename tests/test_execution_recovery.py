@@ -261,8 +261,8 @@ async def test_a_word_that_cannot_be_true_is_refused(ledger, word, said):
 async def test_a_refused_word_tells_what_would_do(ledger, word, hint):
     """B9: each refusal of a person's word ends with what can be said instead."""
     await cut_off(ledger)
+    told = {"client_id": ORDER.client_id, "now_ns": 0, "evidence": "x", **word}
     with pytest.raises(UsageError) as caught:
-        told = {"client_id": ORDER.client_id, "now_ns": 0, "evidence": "x", **word}
         await resolve(ledger, **told)
     assert caught.value.hint == hint
 
