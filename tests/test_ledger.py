@@ -31,7 +31,11 @@ from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
+    Configured,
     EpochStarted,
+    Examined,
     Execution,
     ExecutionEnded,
     ExecutionStarted,
@@ -39,11 +43,13 @@ from triarb.model import (
     FeeSide,
     Fill,
     Filled,
+    Granted,
     Halted,
     Health,
     Intended,
     LedgerEvent,
     LegResult,
+    LimitSet,
     Market,
     Order,
     OrderOutcome,
@@ -153,7 +159,9 @@ EXECUTIONS = st.builds(
 COUNTS = st.dictionaries(TEXTS, st.integers(0, 2**70), max_size=3)
 NUMBER = st.integers(1, 9)
 BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
-    EpochStarted: st.builds(EpochStarted, TIMES, TEXTS),
+    EpochStarted: st.builds(EpochStarted, TIMES, TEXTS, TEXTS, TEXTS),
+    Claimed: st.builds(Claimed, TIMES, CHANGES),
+    Compared: st.builds(Compared, TIMES, CHANGES),
     BalancesSet: st.builds(BalancesSet, TIMES, CHANGES, TEXTS),
     ExecutionStarted: st.builds(ExecutionStarted, TIMES, NUMBER, PLANS),
     Intended: st.builds(Intended, TIMES, NUMBER, st.integers(1, 3), ORDERS),
@@ -168,6 +176,10 @@ BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
     Halted: st.builds(Halted, TIMES, TEXTS),
     Resumed: st.builds(Resumed, TIMES, TEXTS),
     RunEnded: st.builds(RunEnded, TIMES, TIMES, TEXTS, TEXTS, COUNTS, COUNTS),
+    Configured: st.builds(Configured, TIMES, TEXTS, TEXTS, TEXTS, TEXTS),
+    Examined: st.builds(Examined, TIMES, TEXTS, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)),
+    Granted: st.builds(Granted, TIMES, TEXTS, TEXTS, TEXTS, TIMES, TEXTS),
+    LimitSet: st.builds(LimitSet, TIMES, TEXTS, TEXTS, TEXTS, st.booleans()),
 }  # fmt: skip
 EVENTS = st.one_of(*BY_KIND.values())
 
@@ -525,10 +537,11 @@ def test_halt_and_epoch_are_remembered():
     books = Accounts()
     books.apply(EpochStarted(0, "first"))
     books.apply(Halted(0, "loss"))
-    books.apply(EpochStarted(0, "second"))
-    assert (books.state.epoch, books.state.portfolio.halted) == ("second", "loss")
+    books.apply(EpochStarted(3, "second"))
+    portfolio = books.state.portfolio
+    assert (dict(portfolio.epochs), portfolio.halted) == ({"first": 0, "second": 3}, "loss")
     books.apply(Resumed(0, "me"))
-    assert books.state.portfolio == Portfolio()
+    assert books.state.portfolio == Portfolio(epochs={"first": 0, "second": 3})
 
 
 def test_nobody_changes_a_portfolio():

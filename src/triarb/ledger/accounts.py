@@ -22,7 +22,11 @@ from triarb.model import (
     RECENT as RECENT,
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
+    Configured,
     EpochStarted,
+    Examined,
     Execution,
     ExecutionEnded,
     ExecutionStarted,
@@ -31,6 +35,7 @@ from triarb.model import (
     Health,
     Intended,
     LedgerEvent,
+    LimitSet,
     Outcome,
     Portfolio,
     Proven,
@@ -42,7 +47,14 @@ from triarb.money import arithmetic
 _SHORT: Final = (Outcome.SHORT, Outcome.UNWOUND)
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 _EMPTY: Final = Portfolio(
-    balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE, results=NO_RESULTS
+    balances=_NONE,
+    reserved=_NONE,
+    residues=_NONE,
+    realised=_NONE,
+    results=NO_RESULTS,
+    limits=_NONE,
+    epochs=_NONE,
+    beyond=_NONE,
 )
 
 
@@ -51,15 +63,17 @@ class State:
     """Where the accounts stand after an event.
 
     Attributes:
-        reservations: asset and amount by the number of the open or stuck execution that has it.
-        epoch: that of the engine that came last; None before the first.
+        reservations: by the number of the open or stuck execution that has them, amounts by asset.
         unfinished: the open and stuck executions with their orders, by number.
+        configured: what the engine that came last ran on, where that is known.
+        examined: the last examination.
     """
 
     portfolio: Portfolio = _EMPTY
-    reservations: Mapping[int, tuple[str, Decimal]] = _NONE
-    epoch: str | None = None
+    reservations: Mapping[int, Mapping[str, Decimal]] = _NONE
     unfinished: Mapping[int, Unfinished] = _NONE
+    configured: Configured | None = None
+    examined: Examined | None = None
 
 
 @attrs.frozen
@@ -157,10 +171,31 @@ def _after(state: State, event: LedgerEvent) -> State:
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
         case Resumed():
             return attrs.evolve(state, portfolio=_looked_at(portfolio))
-        case EpochStarted():
-            return attrs.evolve(state, epoch=event.epoch)
+        case EpochStarted() | Claimed() | Compared():
+            return attrs.evolve(state, portfolio=_told(portfolio, event))
+        case Configured():
+            return attrs.evolve(state, configured=event)
+        case Examined():
+            return attrs.evolve(state, examined=event)
+        case LimitSet():
+            return attrs.evolve(state, portfolio=_limited(portfolio, event))
         case _:
             return state
+
+
+def _told(portfolio: Portfolio, event: EpochStarted | Claimed | Compared) -> Portfolio:
+    match event:
+        case EpochStarted():
+            return attrs.evolve(
+                portfolio,
+                epochs=MappingProxyType({**portfolio.epochs, event.epoch: event.at_ns}),
+                exchange=event.exchange or portfolio.exchange,
+                mode=event.mode or portfolio.mode,
+            )
+        case Claimed():
+            return attrs.evolve(portfolio, claim=MappingProxyType({**event.amounts}))
+        case Compared():
+            return attrs.evolve(portfolio, beyond=summed(_NONE, event.beyond))
 
 
 def _started(state: State, event: ExecutionStarted) -> State:
@@ -171,7 +206,13 @@ def _started(state: State, event: ExecutionStarted) -> State:
             code="ledger.contradiction",
             hint="numbers count from 1",
         )
-    held = (event.plan.start, event.plan.at_stake)
+    for asset, amount in event.reserved.items():
+        if not 0 <= amount <= portfolio.free(asset):
+            raise LedgerError(
+                f"execution {event.number} cannot reserve {amount} {asset}: {portfolio.free(asset)} is free",
+                code="ledger.contradiction",
+            )
+    held = event.reserved or {event.plan.legs[0].given_asset: event.plan.at_stake}
     reservations = MappingProxyType({**state.reservations, event.number: held})
     portfolio = attrs.evolve(
         portfolio,
@@ -179,7 +220,7 @@ def _started(state: State, event: ExecutionStarted) -> State:
         open=(*portfolio.open, event.number),
         reserved=_reserved(reservations),
     )
-    begun = Unfinished(event.number, event.plan, event.at_ns)
+    begun = Unfinished(event.number, event.plan, event.at_ns, reserved=event.reserved)
     unfinished = MappingProxyType({**state.unfinished, event.number: begun})
     return attrs.evolve(
         state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
@@ -236,6 +277,13 @@ def _looked_at(portfolio: Portfolio) -> Portfolio:
     )
 
 
+def _limited(portfolio: Portfolio, event: LimitSet) -> Portfolio:
+    limits = {name: value for name, value in portfolio.limits.items() if name != event.name}
+    if event.value:
+        limits[event.name] = event.value
+    return attrs.evolve(portfolio, limits=MappingProxyType(limits))
+
+
 def _postings(event: LedgerEvent) -> tuple[Posting, ...]:
     match event:
         case Filled():
@@ -262,22 +310,22 @@ def _negated(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {asset: -amount for asset, amount in amounts.items()}
 
 
-def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, Decimal]:
+def _reserved(reservations: Mapping[int, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:
     total: Mapping[str, Decimal] = _NONE
-    for asset, amount in reservations.values():
-        total = summed(total, {asset: amount})
+    for held in reservations.values():
+        total = summed(total, held)
     return total
 
 
 def _health(recent: Iterable[Execution], looked_at: int) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+    """How `recent`, the newest last, went. One that traded nothing, and a sweep, neither adds to a row of losses nor ends it.
 
     Rows of losses, and what fills were charged, count of executions after number `looked_at` only: a person knows of those
     before.
     """
     executions = list(recent)
     new = [e for e in executions if e.number > looked_at and e.outcome is not Outcome.NOTHING]
-    lost = [e.result < 0 for e in reversed(new)]
+    lost = [e.result < 0 for e in reversed(new) if not e.plan.is_sweep]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
     return Health(
         executions=len(executions),

@@ -138,6 +138,19 @@ class Storage:
                 total[asset] += Decimal(amount)
         return {asset: amount for asset, amount in total.items() if amount}
 
+    def durability(self) -> tuple[str, str]:
+        """What its connection says of ``synchronous`` and ``journal_mode``, in SQLite's words; empty on a server.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return "", ""
+        with failures(self.place, "read"), self.engine.connect() as connection:
+            level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        return ("OFF", "NORMAL", "FULL", "EXTRA")[int(level)], str(mode).upper()
+
     def close(self) -> None:
         """Close the database and give the lock back.
 
@@ -219,6 +232,22 @@ def _take(lock: int, place: Place) -> None:
         ) from None
     os.ftruncate(lock, 0)
     os.write(lock, b"%d" % os.getpid())
+
+
+def writer_of(path: Path) -> int | None:
+    """The process that has the ledger in file `path` open for writing; None where none has."""
+    try:
+        lock = os.open(path.resolve().with_name(f"{path.resolve().name}.lock"), os.O_RDONLY)
+    except OSError:  # nobody ever wrote, or nobody whose lock we may see
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back at once
+    except BlockingIOError:
+        return int(os.read(lock, 20) or 0)
+    else:
+        return None
+    finally:
+        os.close(lock)
 
 
 def _make_engine(place: Place, *, read_only: bool, busy_timeout_ms: int) -> sa.Engine:
