@@ -32,6 +32,7 @@ from sybil.parsers.markdown import CodeBlockParser
 
 from triarb import CcxtGateway
 from triarb.cli import main
+from triarb.operations.settings import GUIDE
 from triarb.testing import planted_triangle
 from triarb.testing.loopback import in_background
 
@@ -122,6 +123,10 @@ class Blocks(pytest.Item):
             shutil.copy(EXAMPLE, folder / "docs")
             patch.chdir(folder)
             patch.setenv("XDG_DATA_HOME", os.fspath(folder / "data"))
+            for name in [
+                name for name in os.environ if name.startswith("TRIARB_") or name in GUIDE
+            ]:
+                patch.delenv(name)
             binance = stack.enter_context(in_background(planted_triangle()))
             leads_to = CcxtGateway.__init__.__kwdefaults__
             patch.setitem(leads_to, "session_factory", binance.session_factory)

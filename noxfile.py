@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 import nox
 
@@ -11,6 +13,8 @@ PYTHONS = nox.project.python_versions(PROJECT)
 
 # ccxt has a thousand modules: compiled once at install, not anew by every process of every test.
 ENV = {"UV_COMPILE_BYTECODE": "1", "PYTHONDONTWRITEBYTECODE": None}
+
+OCTOBOT = "OctoBot-Triangular-Arbitrage==1.2.2"
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -67,29 +71,62 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Every test, on the installed package; on the oldest Python with branch coverage."""
-    install(session, ".[testing]", "tests")
+    install(session, ".[fast,testing]", "tests")
     coverage = ("--cov", "--cov-report=term") if session.python == PYTHONS[0] else ()
     session.run("pytest", "-q", "-n", "2", *coverage, *session.posargs, env=ENV)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed, as ratios against rivals run side by side."""
-    install(session, ".", "bench")
-    session.run("python", "-m", "benchmarks", *session.posargs, env=ENV)
+    """Speed, as ratios against rivals run side by side. `nox -s bench -- --quick` only tries whether it works."""
+    install(session, ".[fast]", "bench")
+    rivals = [] if "--quick" in session.posargs else octobot(session)
+    session.run("python", "-m", "benchmarks", *rivals, *session.posargs, env=ENV)
 
 
-@nox.session
-def mutants(session: nox.Session) -> None:
-    """Mistakes that the law of execution forbids, made one by one: each must break a test."""
-    install(session, ".[testing]", "tests")
-    session.run("python", "-m", "mutations", *session.posargs, env=ENV)
+def octobot(session: nox.Session) -> list[str]:
+    """OctoBot-Triangular-Arbitrage in an environment of its own, whose pins clash with ours; none where it fails."""
+    place = Path(session.virtualenv.location) / "octobot"
+    python = str(place / "bin" / "python")
+    installed = place / "installed"
+    if not installed.exists():
+        try:
+            session.run("uv", "venv", "-q", "--clear", "--python", ">=3.10,<3.13", str(place))
+            build = ("--config-file", "benchmarks/octobot.toml")
+            session.run("uv", "pip", "install", "-q", *build, "--python", python, OCTOBOT)
+        except nox.command.CommandFailed:
+            session.warn(f"{OCTOBOT} could not be installed: the benchmark runs without it")
+            return []
+        installed.touch()
+    return ["--octobot", python]
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The state machine of the executor under random seeds; `nox -s soak -- 20000` says how many examples a test."""
+    """What takes too long for every change, each part under a random seed, which it prints."""
     install(session, ".[testing]", "tests")
-    examples = session.posargs[0] if session.posargs else "3000"
-    machine = "tests/test_execution_statemachine.py"
-    session.run("pytest", "-q", machine, env={**ENV, "TRIARB_SOAK": examples})
+    kill_processes(session)
+    break_everything(session)
+
+
+def break_everything(session: nox.Session) -> None:
+    """Let anything go wrong with an engine at any moment; TRIARB_EXAMPLES says how often instead of 5 x 3,000 times."""
+    examples = {"TRIARB_EXAMPLES": os.environ.get("TRIARB_EXAMPLES", "3000")}
+    session.run("pytest", "-q", "tests/test_execution_statemachine.py", env=ENV | examples)
+
+
+def kill_processes(session: nox.Session) -> None:
+    """Kill 1,000 trading processes at any moment; TRIARB_KILLS and TRIARB_SEED say otherwise."""
+    told = {"TRIARB_KILLS": "1000", "TRIARB_SEED": str(time.time_ns()), **os.environ}
+    chosen = {name: told[name] for name in ("TRIARB_KILLS", "TRIARB_SEED")}
+    session.run("pytest", "-q", "tests/test_kill.py", env=ENV | chosen)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Mistakes that the law of execution forbids, made one by one, then those of mutmut: each must break a test."""
+    install(session, ".[testing]", "tests")
+    session.install("mutmut>=3.3")
+    session.run("python", "-m", "mutations", *session.posargs, env=ENV)
+    if not session.posargs:
+        session.run("python", "-m", "mutations.generated", env=ENV)

@@ -1,100 +1,32 @@
-"""How long a search for the best cycles takes, as ratios: medians of interleaved runs on the same rates."""
+"""`python -m benchmarks [--quick] [--octobot PYTHON] [NAME ...]`: run the benchmarks of these names, or all."""
 
-import statistics
-import sys
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+import argparse
+import importlib
 from pathlib import Path
 
-import attrs
 from rich.console import Console
-from rich.table import Table
 
-from triarb import (
-    BoundedCycleFinder,
-    FeeSchedule,
-    GeneratedExchange,
-    NetworkxCycleFinder,
-    RateTable,
-    Snapshot,
-)
-
-ROUNDS = 7
-RECORDED = Path(__file__).parents[2] / "shared" / "data" / "snapshots" / "binance_2019-08-22.json"
-
-
-@attrs.frozen
-class Question:
-    """One question, the part of triarb that answers it, and the rivals that answer the same."""
-
-    text: str
-    ours: Callable[[], object]
-    rivals: dict[str, Callable[[], object]]
-
-
-def triangles_by_join(rates: RateTable) -> int:
-    """The plain Python answer for three legs: join the neighbours of every edge's ends; counts the profitable."""
-    out: list[dict[int, float]] = [{} for _ in rates.assets]
-    for edge, rate in enumerate(rates.rates):
-        if rate > 0:
-            out[rates.tails[edge]][rates.heads[edge]] = rate
-    found = 0
-    for a, from_a in enumerate(out):
-        for b, ab in from_a.items():
-            if b > a:
-                for c, bc in out[b].items():
-                    if c > a and a in out[c] and ab * bc * out[c][a] > 1.0:
-                        found += 1
-    return found
-
-
-def questions() -> Iterator[Question]:
-    """What is asked, over the recorded exchange where it is there, and over a generated one."""
-    exchanges = [("generated, 1,500 markets", GeneratedExchange(1500, seed=1).snapshot())]
-    if RECORDED.exists():
-        exchanges.insert(0, ("binance 2019-08-22", Snapshot.load(RECORDED)))
-    else:
-        print(f"without the recorded exchange: there is no {RECORDED}", file=sys.stderr)  # noqa: T201
-    for name, snapshot in exchanges:
-        rates = RateTable(snapshot.markets, FeeSchedule.flat(0), snapshot.quotes)
-        yield Question(
-            f"{name}: 3 legs, all starts",
-            partial(BoundedCycleFinder(max_legs=3).find, rates),
-            {
-                "networkx simple_cycles": partial(NetworkxCycleFinder(max_legs=3).find, rates),
-                "plain Python join": partial(triangles_by_join, rates),
-            },
-        )
-        yield Question(
-            f"{name}: 5 legs, all starts", partial(BoundedCycleFinder(max_legs=5).find, rates), {}
-        )
-        one_start = BoundedCycleFinder(max_legs=5, start=["USDT"])
-        yield Question(f"{name}: 5 legs, start USDT", partial(one_start.find, rates), {})
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """One timed call."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+NAMES = (
+    "finders",
+    "ticks",
+    "cost",
+)  # modules beside this one, each with a `report(console, options)`
 
 
 def main() -> None:
-    """Print the table."""
-    table = Table("question", "triarb (ms)", "rival", "rival / triarb")
-    for question in questions():
-        contenders = {"": question.ours, **question.rivals}
-        times: dict[str, list[float]] = {name: [] for name in contenders}
-        for _ in range(ROUNDS):
-            for name, work in contenders.items():
-                times[name].append(seconds(work))
-        ours = statistics.median(times[""])
-        rivals = {name: statistics.median(times[name]) / ours for name in question.rivals}
-        for name, ratio in (rivals or {"-": 0.0}).items():
-            shown = f"{ratio:,.1f}" if ratio else "-"
-            table.add_row(question.text, f"{ours * 1000:.2f}", name, shown)
-    Console().print(table)
+    """Run them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--quick", action="store_true", help="tiny and once: only whether it works")
+    parser.add_argument(
+        "--octobot", type=Path, help="a Python that has OctoBot-Triangular-Arbitrage"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.names).difference(NAMES):
+        parser.error(f"no benchmark is named {', '.join(sorted(unknown))}")
+    console = Console()
+    for name in options.names or NAMES:
+        importlib.import_module(f"benchmarks.{name}").report(console, options)
 
 
 if __name__ == "__main__":

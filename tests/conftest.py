@@ -1,10 +1,12 @@
-"""What every test stands on: no float may become money, and no ledger may land in the user's own folder."""
+"""What every test stands on: no float may become money, and nothing of the user's own is read or written."""
 
 import decimal
 import os
 
 import pytest
 from hypothesis import settings
+
+from triarb.operations.settings import GUIDE
 
 decimal.DefaultContext.traps[decimal.FloatOperation] = True
 decimal.getcontext().traps[decimal.FloatOperation] = True
@@ -17,3 +19,5 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 @pytest.fixture(autouse=True)
 def _own_data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    for name in [name for name in os.environ if name.startswith("TRIARB_") or name in GUIDE]:
+        monkeypatch.delenv(name)

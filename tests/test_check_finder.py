@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,9 +16,16 @@ from triarb.testing.finders import check_finder
 MakeFinder = Callable[..., CycleFinder]
 
 
-@pytest.mark.parametrize("make", [BoundedCycleFinder, NetworkxCycleFinder])
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(BoundedCycleFinder, compiled=False),
+        partial(BoundedCycleFinder, compiled=True),
+        NetworkxCycleFinder,
+    ],
+)
 def test_the_conformance_check_passes(make: MakeFinder) -> None:
-    """Both finders hold to their contract."""
+    """All finders hold to their contract, the compiled search like the plain one."""
     check_finder(make)
 
 

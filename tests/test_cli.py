@@ -13,8 +13,6 @@ from rich.console import Console
 
 from triarb.cli import main, running
 from triarb.cli.live import LiveView
-from triarb.cli.output import parse_balances
-from triarb.exceptions import UsageError
 from triarb.gateways.ccxt import CcxtGateway
 from triarb.market import Snapshot
 from triarb.testing.loopback import LoopbackSession, in_background
@@ -164,8 +162,10 @@ WRONG = {
     "no ledger yet": (["report"], 2, "usage.invalid"),
     "a ledger that is none": (["report", "FILE"], 1, "ledger.corrupt"),
     "too few markets": (["demo", "--markets", "3"], 2, "usage.invalid"),
-    "a balance that is none": (["paper", "binance", "--balance", "many"], 2, "usage.invalid"),
-    "a limit without currency": (["paper", "binance", "--max-notional", "100"], 2, "usage.invalid"),
+    "a balance that is none": (["paper", "binance", "--balance", "many"], 2, "config.invalid"),
+    "a limit of nothing": (["paper", "binance", "--max-notional", "0"], 2, "config.invalid"),
+    "paper on no exchange": (["paper", "binanse"], 2, "config.invalid"),
+    "no such configuration": (["config", "show", "--config", "none.toml"], 2, "config.invalid"),
 }  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def test_what_is_wrong_is_one_clear_line(capsys, monkeypatch, tmp_path, snapshot
     assert (code, err) == (exit_code, "")
     error = json.loads(out)["error"]
     assert error["code"] == error_code
-    assert set(error) == {"code", "message", "hint"}
+    assert set(error) - {"problems"} == {"code", "message", "hint"}
 
 
 def test_a_misspelt_asset_is_corrected(capsys, snapshot_file):
@@ -192,8 +192,9 @@ def test_a_misspelt_asset_is_corrected(capsys, snapshot_file):
     assert "did you mean USDT?" in err
 
 
-def test_no_network_is_one_clear_line(capsys, monkeypatch):
+def test_no_network_is_one_clear_line(capsys, monkeypatch, tmp_path):
     """An exchange that cannot be reached exits 1 and names the exchange."""
+    monkeypatch.chdir(tmp_path)
     nobody = functools.partial(LoopbackSession, 1)  # no one listens on that port of this machine
     monkeypatch.setitem(CcxtGateway.__init__.__kwdefaults__, "session_factory", nobody)
     for command in (["scan", "binance"], ["paper", "binance"]):
@@ -204,8 +205,9 @@ def test_no_network_is_one_clear_line(capsys, monkeypatch):
 
 
 @pytest.fixture
-def binance(monkeypatch):
+def binance(monkeypatch, tmp_path):
     """What `binance` is in a test: a loopback exchange on a thread of its own."""
+    monkeypatch.chdir(tmp_path)  # no .env
     with in_background(planted_triangle()) as exchange:
         monkeypatch.setitem(
             CcxtGateway.__init__.__kwdefaults__, "session_factory", exchange.session_factory
@@ -271,13 +273,6 @@ def test_demo_ends_with_an_honest_report(capsys):
     assert first == run(capsys, "demo", "--seconds", 1, "--fast", "--json")[1]
 
 
-def test_balances_are_read_either_way():
-    """1000 USDT and USDT=1000 are the same balance."""
-    assert parse_balances(["1000 USDT", "BTC=0.5"]) == {"USDT": "1000", "BTC": "0.5"}
-    with pytest.raises(UsageError, match="not a balance"):
-        parse_balances(["1 2 3"])
-
-
 def test_live_view_shows_what_the_engine_tells(capsys, monkeypatch):
     """The live table counts nominations, confirmations and refusals, and lists executions."""
     view = LiveView("demo")
@@ -314,7 +309,7 @@ def test_help_lists_only_what_works():
     assert done.returncode == 0
     for name in ("scan", "demo", "paper", "report"):
         assert name in done.stdout
-    assert "recover" not in done.stdout
+    assert "backtest" not in done.stdout
 
 
 def test_a_closed_pipe_is_no_error(snapshot_file):

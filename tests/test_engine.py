@@ -19,6 +19,7 @@ from triarb.market.tape import Tape
 from triarb.model import (
     Approved,
     BalancesSet,
+    Compared,
     Confirmed,
     Declined,
     EpochStarted,
@@ -155,8 +156,17 @@ async def test_an_observer_can_neither_break_nor_block(monkeypatch):
 async def test_a_lagging_observer_loses_the_oldest(monkeypatch):
     """An observer too far behind loses events rather than memory; how many is counted."""
     monkeypatch.setattr("triarb.engine.observers.CAPACITY", 2)
-    _, _, engine = await run(replay(quote(100)), observers=[lambda _event: None])
-    assert engine._observers.lost > 0
+    monkeypatch.setattr("triarb.engine.observers.CLOSING_SECONDS", 0.0)
+    hold, told = threading.Event(), []
+
+    def lags(event):
+        hold.wait()
+        told.append(event)
+
+    report, _, engine = await run(replay(quote(100)), observers=[lags])
+    assert report.outcomes == {Outcome.COMPLETED: 1}
+    assert engine._observers.lost >= 6  # of nine: one was taken at most, and two wait
+    hold.set()
 
 
 async def test_scan_once_confirms_and_trades_nothing():
@@ -280,8 +290,8 @@ async def test_a_paper_ledger_resumes_its_own_balances():
         assert [e.reason for e in flows] == ["opening"]
 
 
-async def test_balances_that_differ_at_start_are_booked_as_found():
-    """What the exchange holds beyond the ledger is booked with its reason, so that the two agree."""
+async def test_what_is_there_beyond_the_ledger_at_a_start_is_not_adopted():
+    """B6: what the exchange holds beyond the ledger is noted, and not traded with."""
     async with SqlLedger("sqlite://") as ledger:
         await ledger.append(EpochStarted(0, "aaaa"))
         await ledger.append(BalancesSet(0, {"USDT": Decimal(10)}, "opening"))
@@ -296,8 +306,9 @@ async def test_balances_that_differ_at_start_are_booked_as_found():
 
         async with gateway, Engine(Real(), risk=LIMITS, ledger=ledger):
             pass
-        (_, found) = [e for e in ledger.events() if isinstance(e, BalancesSet)]
-        assert (found.reason, found.changes) == ("found at start", {"USDT": Decimal(990)})
+        [noted] = [e for e in ledger.events() if isinstance(e, Compared)]
+        assert noted.beyond == {"USDT": Decimal(990)}
+        assert ledger.portfolio().free("USDT") == 10
 
 
 async def test_a_broken_policy_stops_the_engine_without_an_order():

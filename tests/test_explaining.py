@@ -16,6 +16,7 @@ from triarb import (
     DepthSizer,
     Explanation,
     FeeSchedule,
+    FirstRefusal,
     FixedSizer,
     Opportunity,
     OrderBook,
@@ -418,23 +419,23 @@ class Angry:
 
 def test_every_policy_says_its_word():
     """Also those behind the first refusal, inside others, and one that raises; each with its bounds."""
-    risk = AllOf(
+    risk = FirstRefusal(
         MinEdge(500),
         AllOf(MaxNotional("50 USDT"), Angry()),
         RiskLimits(min_edge_bps=5, max_notional="60 USDT", max_daily_loss="20 USDT", allow=["BTC"]),
     )
     explanation = explain(confirmed(*triangle()), risk=risk)
     assert [word.policy for word in explanation.words] == [
-        "MinEdge", "MaxNotional", "Angry", "MaxLegs", "MinEdge", "MaxEdge", "MaxAge", "MaxSkew", "Denied", "MaxFeeDrift",
-        "MaxNotional", "MaxDailyLoss", "Allowed",
+        "MinEdge", "MaxNotional", "Angry", "MaxLegs", "MinEdge", "MaxEdge", "MaxAge", "MaxSkew", "Denied",
+        "Allowed", "MaxFeeDrift", "MaxNotional", "MaxDailyLoss",
     ]  # fmt: skip
     codes = [word.refused.code if word.refused else None for word in explanation.words]
     assert codes == [
-        "risk.min_edge", None, "policy.violation", *[None] * 9, "risk.not_allowed",
+        "risk.min_edge", None, "policy.violation", *[None] * 6, "risk.not_allowed", *[None] * 3,
     ]  # fmt: skip
     assert explanation.refused.code == "risk.min_edge"
     assert explanation.words[1].max_amount == 50
-    assert explanation.words[-2].max_loss == 20
+    assert explanation.words[-1].max_loss == 20
     text = str(explanation)
     assert "MinEdge refuses, risk.min_edge: an edge of 368.8312 bps is below 500 bps" in text
     assert "MaxNotional approves, at most 50 spent" in text

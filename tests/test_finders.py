@@ -1,5 +1,6 @@
 """The finders: against an oracle that shares nothing with them, on real snapshots, and at their edges."""
 
+import functools
 import itertools
 import random
 from collections.abc import Callable, Collection, Sequence
@@ -15,7 +16,7 @@ from triarb.exceptions import UsageError
 from triarb.finders import BoundedCycleFinder, CycleFinder
 from triarb.finders.reference import NetworkxCycleFinder
 from triarb.market import FeeSchedule, RateTable, Snapshot
-from triarb.model import Cycle, Fee, FeeSide, Market, Provenance, Quote, Side, Withdrawn
+from triarb.model import Cycle, Fee, FeeSide, Market, Provenance, Quote, Side
 from triarb.testing.strategies import NAMES, exchanges, rate_tables
 
 SNAPSHOTS = Path(__file__).parents[2] / "shared/data/snapshots"
@@ -25,7 +26,10 @@ MakeFinder = Callable[..., CycleFinder]
 Exchange = tuple[list[Market], FeeSchedule, list[Quote]]
 Answer = list[tuple[Fraction, str, tuple[str, ...]]]
 
-both_finders = pytest.mark.parametrize("make", [BoundedCycleFinder, NetworkxCycleFinder])
+PlainFinder = functools.partial(BoundedCycleFinder, compiled=False)
+CompiledFinder = functools.partial(BoundedCycleFinder, compiled=True)
+
+all_finders = pytest.mark.parametrize("make", [PlainFinder, CompiledFinder, NetworkxCycleFinder])
 
 
 def oracle(
@@ -116,15 +120,18 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=200, deadline=None)
 @given(exchanges(min_assets=3), questions())
-def test_both_finders_give_what_the_oracle_gives(
+def test_all_finders_give_what_the_oracle_gives(
     exchange: Exchange, question: dict[str, Any]
 ) -> None:
     """Ids, order, exact rates and markets are those of a brute force over the raw quotes, in exact fractions."""
     expected = oracle(exchange, **question)
     event(f"cycles found: {bool(expected)}")
     rates = RateTable(*exchange)
-    assert told(BoundedCycleFinder(**question).find(rates)) == expected
-    assert told(NetworkxCycleFinder(**question).find(rates)) == expected
+    for make in (PlainFinder, CompiledFinder, NetworkxCycleFinder):
+        assert told(make(**question).find(rates)) == expected
+    for make in (PlainFinder, CompiledFinder):
+        best = make(**question).best(rates)
+        assert told([] if best is None else [best]) == expected[:1]
 
 
 def test_random_exchanges_hold_profits_and_every_kind_of_market() -> None:
@@ -158,38 +165,27 @@ def test_random_exchanges_hold_profits_and_every_kind_of_market() -> None:
 def test_the_bounds_cut_nothing_off_in_larger_exchanges(
     exchange: Exchange, start: set[str]
 ) -> None:
-    """With up to ten assets and eight legs, where brute force is too slow, both searches still agree."""
+    """With up to ten assets and eight legs, where brute force is too slow, all searches still agree."""
     question = {"min_legs": 2, "max_legs": 8, "start": start}
     rates = RateTable(*exchange)
-    assert BoundedCycleFinder(**question).find(rates) == NetworkxCycleFinder(**question).find(rates)
+    expected = NetworkxCycleFinder(**question).find(rates)
+    for make in (PlainFinder, CompiledFinder):
+        assert make(**question).find(rates) == expected
 
 
 def test_the_bounds_cut_nothing_off_in_a_complete_exchange() -> None:
-    """Eight assets that all trade with each other hold thousands of profitable cycles, and both searches find them."""
+    """Eight assets that all trade with each other hold thousands of profitable cycles, and all searches find them."""
     chance = random.Random(8)
     quotes = []
     for base, quote in itertools.combinations("ABCDEFGH", 2):
         bid = Decimal(chance.randrange(9_800, 10_200)) / 10_000
         quotes.append((f"{base}/{quote}", str(bid), str(bid + Decimal("0.005"))))
     rates = table(*quotes)
-    found = BoundedCycleFinder(max_legs=8).find(rates)
+    found = NetworkxCycleFinder(max_legs=8).find(rates)
     assert len(found) > 2_000
-    assert found == NetworkxCycleFinder(max_legs=8).find(rates)
-
-
-@settings(max_examples=40, deadline=None)
-@given(exchanges(), st.data())
-def test_an_answer_is_of_the_rates_as_they_stand(exchange: Exchange, data: st.DataObject) -> None:
-    """A finder keeps nothing of the table: after updates it answers like one on a fresh table of the same quotes."""
-    markets, fees, quotes = exchange
-    rates = RateTable(markets, fees, quotes)
-    finder = BoundedCycleFinder(max_legs=4, min_edge_bps=NO_THRESHOLD)
-    finder.find(rates)
-    left = data.draw(st.lists(st.sampled_from(quotes), unique_by=lambda quote: quote.symbol))
-    for quote in quotes:
-        if quote not in left:
-            rates.update(Withdrawn(quote.symbol))
-    assert finder.find(rates) == finder.find(RateTable(markets, fees, left))
+    for make in (PlainFinder, CompiledFinder):
+        assert make(max_legs=8).find(rates) == found
+        assert make(max_legs=8).best(rates) == found[0]
 
 
 def _snapshot(name: str) -> Snapshot:
@@ -245,7 +241,7 @@ def test_longer_cycles_of_a_recorded_snapshot() -> None:
     assert found == NetworkxCycleFinder(**question).find(rates)
 
 
-@both_finders
+@all_finders
 def test_the_threshold_is_strict_and_exact(make: MakeFinder) -> None:
     """A rate that equals the threshold is not above it, and one that no float can tell from it is."""
     balanced = table(("A/B", "2", "2"), ("B/C", "3", "3"), ("A/C", "6", "6"))
@@ -257,7 +253,7 @@ def test_the_threshold_is_strict_and_exact(make: MakeFinder) -> None:
     assert ids(make(min_edge_bps="2499.99999999999999999999").find(rates)) == ["A>B>C"]
 
 
-@both_finders
+@all_finders
 def test_order_is_exact_where_floats_are_equal(make: MakeFinder) -> None:
     """The best exact rate is first even where floats are equal; exact ties go by id as text, where A1>B is before A>B."""
     rates = table(
@@ -272,7 +268,7 @@ def test_order_is_exact_where_floats_are_equal(make: MakeFinder) -> None:
     assert ids(make().find(rates)) == ["B>C>Z", "A1>B>C", "A>B>C"]
 
 
-@both_finders
+@all_finders
 def test_two_legs_need_two_markets(make: MakeFinder) -> None:
     """A pair is a cycle only over two markets that cross each other; a rebate on one locked market makes none."""
     crossing = table(("A/B", "1.02", "1.03"), ("A/B:2", "0.99", "1.00"))
@@ -287,7 +283,7 @@ def test_two_legs_need_two_markets(make: MakeFinder) -> None:
     assert make(min_legs=2, max_legs=2, min_edge_bps=NO_THRESHOLD).find(rebate) == []
 
 
-@both_finders
+@all_finders
 def test_a_crossed_quote_is_a_fault_of_the_data(make: MakeFinder) -> None:
     """A bid above the ask of one market yields no cycle of any length, and leaves those around it alone."""
     crossed = table(("A/B", "1.5", "1.0"), ("A/C", "1", "1"), ("B/C", "1", "1"))
@@ -296,7 +292,7 @@ def test_a_crossed_quote_is_a_fault_of_the_data(make: MakeFinder) -> None:
     assert len(make(min_edge_bps=NO_THRESHOLD).find(mended)) == 2
 
 
-@both_finders
+@all_finders
 def test_start_keeps_cycles_through_any_of_its_assets(make: MakeFinder) -> None:
     """A start asset filters, it does not turn the cycle; one that is not traded finds nothing."""
     rates = table(
@@ -313,7 +309,7 @@ def test_start_keeps_cycles_through_any_of_its_assets(make: MakeFinder) -> None:
     assert make(start=["nothing"]).find(rates) == []
 
 
-@both_finders
+@all_finders
 def test_fees_that_leave_nothing_close_an_edge(make: MakeFinder) -> None:
     """A fee of all that a sale brings leaves no way through that market in that direction, threshold or none."""
     markets = [Market("A/B", "A", "B"), Market("A/C", "A", "C"), Market("B/C", "B", "C")]
@@ -325,7 +321,7 @@ def test_fees_that_leave_nothing_close_an_edge(make: MakeFinder) -> None:
     assert ids(make(min_edge_bps=NO_THRESHOLD).find(rates)) == ["A>C>B"]
 
 
-@both_finders
+@all_finders
 def test_markets_without_cycles(make: MakeFinder) -> None:
     """No market, a star and a chain, whose dead ends fall one after the other, hold no cycle of three legs."""
     assert make().find(RateTable((), FeeSchedule.flat(0))) == []
@@ -334,7 +330,7 @@ def test_markets_without_cycles(make: MakeFinder) -> None:
     assert make(max_legs=5, min_edge_bps=NO_THRESHOLD).find(table(*star, *chain)) == []
 
 
-@both_finders
+@all_finders
 @pytest.mark.parametrize(
     ("question", "said"),
     [

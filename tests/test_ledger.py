@@ -31,7 +31,11 @@ from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
+    Configured,
     EpochStarted,
+    Examined,
     Execution,
     ExecutionEnded,
     ExecutionStarted,
@@ -39,11 +43,13 @@ from triarb.model import (
     FeeSide,
     Fill,
     Filled,
+    Granted,
     Halted,
     Health,
     Intended,
     LedgerEvent,
     LegResult,
+    LimitSet,
     Market,
     Order,
     OrderOutcome,
@@ -153,7 +159,9 @@ EXECUTIONS = st.builds(
 COUNTS = st.dictionaries(TEXTS, st.integers(0, 2**70), max_size=3)
 NUMBER = st.integers(1, 9)
 BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
-    EpochStarted: st.builds(EpochStarted, TIMES, TEXTS),
+    EpochStarted: st.builds(EpochStarted, TIMES, TEXTS, TEXTS, TEXTS),
+    Claimed: st.builds(Claimed, TIMES, CHANGES),
+    Compared: st.builds(Compared, TIMES, CHANGES),
     BalancesSet: st.builds(BalancesSet, TIMES, CHANGES, TEXTS),
     ExecutionStarted: st.builds(ExecutionStarted, TIMES, NUMBER, PLANS),
     Intended: st.builds(Intended, TIMES, NUMBER, st.integers(1, 3), ORDERS),
@@ -168,6 +176,10 @@ BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
     Halted: st.builds(Halted, TIMES, TEXTS),
     Resumed: st.builds(Resumed, TIMES, TEXTS),
     RunEnded: st.builds(RunEnded, TIMES, TIMES, TEXTS, TEXTS, COUNTS, COUNTS),
+    Configured: st.builds(Configured, TIMES, TEXTS, TEXTS, TEXTS, TEXTS),
+    Examined: st.builds(Examined, TIMES, TEXTS, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)),
+    Granted: st.builds(Granted, TIMES, TEXTS, TEXTS, TEXTS, TIMES, TEXTS),
+    LimitSet: st.builds(LimitSet, TIMES, TEXTS, TEXTS, TEXTS, st.booleans()),
 }  # fmt: skip
 EVENTS = st.one_of(*BY_KIND.values())
 
@@ -431,6 +443,17 @@ def test_an_execution_reserves_what_its_first_leg_may_spend_and_releases_it_once
     assert books.state.portfolio.reserved == {"USDT": Decimal(101), "EUR": Decimal(7)}
 
 
+def test_a_client_id_is_intended_once():
+    """I2: an id that its execution has used is refused, so that no order can be sent under it again."""
+    books = Accounts()
+    books.apply(ExecutionStarted(0, 1, plan()))
+    intended = Intended(0, 1, 1, Order("id", "BTC/USDT", Side.BUY, Decimal(1), Decimal(2)))
+    books.apply(intended)
+    with pytest.raises(LedgerError, match="intended already") as caught:
+        books.apply(intended)
+    assert caught.value.code == "ledger.contradiction"
+
+
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_execution_numbers_count_from_one(number):
     """A number that was used or skipped is refused, for client ids derive from it."""
@@ -514,10 +537,11 @@ def test_halt_and_epoch_are_remembered():
     books = Accounts()
     books.apply(EpochStarted(0, "first"))
     books.apply(Halted(0, "loss"))
-    books.apply(EpochStarted(0, "second"))
-    assert (books.state.epoch, books.state.portfolio.halted) == ("second", "loss")
+    books.apply(EpochStarted(3, "second"))
+    portfolio = books.state.portfolio
+    assert (dict(portfolio.epochs), portfolio.halted) == ({"first": 0, "second": 3}, "loss")
     books.apply(Resumed(0, "me"))
-    assert books.state.portfolio == Portfolio()
+    assert books.state.portfolio == Portfolio(epochs={"first": 0, "second": 3})
 
 
 def test_nobody_changes_a_portfolio():

@@ -9,11 +9,13 @@ from .engine import (
     Engine as Engine,
 )
 from .exceptions import (
+    ConfigError as ConfigError,
     GatewayError as GatewayError,
     GatewayUnavailable as GatewayUnavailable,
     LedgerError as LedgerError,
     MalformedAnswer as MalformedAnswer,
     PolicyViolation as PolicyViolation,
+    SecretError as SecretError,
     SourceError as SourceError,
     TradingRefused as TradingRefused,
     TriarbError as TriarbError,
@@ -22,6 +24,7 @@ from .exceptions import (
 from .execution import (
     ExecutionContext as ExecutionContext,
     Executor as Executor,
+    ParallelExecutor as ParallelExecutor,
     Recovery as Recovery,
     SequentialExecutor as SequentialExecutor,
     Unwinding as Unwinding,
@@ -37,6 +40,11 @@ from .finders import (
     CycleFinder as CycleFinder,
     CycleMonitor as CycleMonitor,
     Verdict as Verdict,
+)
+from .finders.episodes import (
+    Episode as Episode,
+    Ticks as Ticks,
+    episodes as episodes,
 )
 from .finders.reference import (
     NetworkxCycleFinder as NetworkxCycleFinder,
@@ -114,6 +122,12 @@ from .model import (
 )
 from .money import (
     Money as Money,
+    Proxy as Proxy,
+)
+from .operations import (
+    Parts as Parts,
+    Secret as Secret,
+    TradingConfig as TradingConfig,
 )
 from .pipeline import (
     decide as decide,
@@ -135,6 +149,10 @@ from .report import (
 )
 from .risk import (
     AllOf as AllOf,
+    CircuitBreaker as CircuitBreaker,
+    FirstRefusal as FirstRefusal,
+    Marks as Marks,
+    RemainingLossBudget as RemainingLossBudget,
     RiskLimits as RiskLimits,
     RiskPolicy as RiskPolicy,
 )

@@ -2,6 +2,8 @@
 
     TriarbError                     code, message, hint; what a person did or met
     ├── UsageError (ValueError)     an argument, option or setting that makes no sense
+    │   └── ConfigError             settings that make no sense, all of them at once
+    ├── SecretError                 a key or secret that cannot be had, or not safely
     ├── SourceError                 a snapshot, tape or exchange id that cannot be read
     ├── GatewayError                the exchange, or the way to it
     │   ├── GatewayUnavailable      no answer; for a read, asking again is sane
@@ -38,6 +40,24 @@ class UsageError(TriarbError, ValueError):
 
     def __init__(self, message: str, *, code: str = "usage.invalid", hint: str = "") -> None:
         super().__init__(message, code=code, hint=hint)
+
+
+class ConfigError(UsageError):
+    """Settings that make no sense, all that were found.
+
+    Attributes:
+        problems: of each its code, the setting as it was spelt, its source, its value (None where that could be a
+            secret), what is wrong with it, and what to write instead, under ``code``, ``setting``, ``source``,
+            ``value``, ``message`` and ``hint``.
+    """
+
+    def __init__(self, message: str, *, problems: tuple[dict[str, str | None], ...]) -> None:
+        super().__init__(message, code="config.invalid")
+        self.problems = problems
+
+
+class SecretError(TriarbError):
+    """A key or secret that cannot be had, or not safely."""
 
 
 class SourceError(TriarbError):

@@ -161,3 +161,54 @@ class Money:
 def as_money(value: str | Money) -> Money:
     """`Money.parse`, as a converter of settings."""
     return Money.parse(value)
+
+
+_PROXY = re.compile(
+    r"\s*([A-Za-z0-9.$_-]+)\s*=\s*([A-Za-z0-9.$_-]+)\s*,\s*haircut\s+([0-9.]+)\s*%\s*",
+    re.IGNORECASE,
+)
+
+
+@attrs.frozen
+class Proxy:
+    """An asset that stands for a currency which nothing trades here, and by how much less it is taken for.
+
+    >>> str(Proxy.parse("USD = USDT, haircut 1 %"))
+    'USD = USDT, haircut 1 %'
+
+    Attributes:
+        haircut_percent: what is taken off: 0, and up to less than 100.
+    """
+
+    currency: str
+    asset: str
+    haircut_percent: Decimal
+
+    @classmethod
+    def parse(cls, text: "str | Proxy") -> Self:
+        """``"USD = USDT, haircut 1 %"`` as a Proxy. A haircut of none is said as ``0 %``.
+
+        Raises:
+            UsageError: it is not of that form; the haircut takes all; or something stands for itself.
+        """
+        if isinstance(text, Proxy):
+            return cls(text.currency, text.asset, text.haircut_percent)
+        hint = 'write it as "USD = USDT, haircut 1 %"'
+        match = _PROXY.fullmatch(str(text))
+        if match is None:
+            raise UsageError(f"{text!r} declares no proxy", hint=hint)
+        try:
+            haircut = parse_decimal(match[3])
+        except ValueError as error:
+            raise UsageError(f"in {text!r}, {error}", hint=hint) from None
+        if haircut >= 100 or match[1] == match[2]:
+            raise UsageError(f"{text!r} declares nothing of worth", hint=hint)
+        return cls(match[1], match[2], haircut)
+
+    def limit(self, money: Money) -> Money:
+        """What a limit of `money` is in the asset: less by the haircut."""
+        with arithmetic():
+            return Money(money.amount * (100 - self.haircut_percent) / 100, self.asset)
+
+    def __str__(self) -> str:
+        return f"{self.currency} = {self.asset}, haircut {plain(self.haircut_percent)} %"

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from triarb.cli.output import console, error_console, printable
-from triarb.exceptions import TriarbError, UsageError
+from triarb.exceptions import ConfigError, TriarbError, UsageError
 
 DONE, FAILED, WRONG_USAGE, HALTED, STUCK, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -25,9 +25,18 @@ COMMANDS = {  # each is imported when it is asked for
     "scan": "Find the profitable cycles of a snapshot file or a live exchange.",
     "demo": "Run the whole engine on a generated exchange; needs nothing.",
     "paper": "Trade on paper: live prices, simulated orders, a real ledger.",
+    "run": "Trade in an exchange's own sandbox, with keys.",
+    "config": "Show what holds and where it comes from; write a file to begin with.",
+    "doctor": "Examine whether a configuration could trade, without trading.",
+    "limits": "Show the limits that hold, and set one by hand.",
     "report": "Report what the runs of a ledger came to.",
     "halt": "Stop all trading on ledgers: no new exposure from now on.",
     "resume": "Lift the halt of a ledger, by hand.",
+    "status": "Say where a ledger stands, and what would happen if the plug were pulled.",
+    "recover": "Prove what is open in a ledger and end what was cut off; begin nothing.",
+    "resolve": "Say what became of an order that is stuck.",
+    "flow": "Book a deposit or a withdrawal.",
+    "sweep": "Turn back what executions left in other assets.",
 }
 for name, summary in COMMANDS.items():
     app.command(f"triarb.cli.{name}:{name}", name=name, help=summary)
@@ -48,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split())
         hint = "triarb --help lists what there is"
         return _fail(tokens, "usage.invalid", message, hint, WRONG_USAGE)
+    except ConfigError as error:
+        return _fail_config(tokens, error)
     except UsageError as error:
         return _fail(tokens, error.code, error.message, error.hint, WRONG_USAGE)
     except TriarbError as error:
@@ -57,7 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         return DONE
-    return {"halted": HALTED, "stuck": STUCK}.get(str(state), DONE)
+    return {"halted": HALTED, "stuck": STUCK, "failed": FAILED}.get(str(state), DONE)
+
+
+def _fail_config(tokens: Sequence[str], error: ConfigError) -> int:
+    """A line for each thing that is wrong."""
+    if "--json" in tokens:
+        told = {"code": error.code, "message": error.message, "hint": error.hint}
+        print(json.dumps({"error": {**told, "problems": list(error.problems)}}))  # noqa: T201
+    else:
+        for line in f"triarb: {error.message}".split("\n"):
+            error_console().print(printable(line), markup=False, highlight=False)
+    return WRONG_USAGE
 
 
 def _fail(tokens: Sequence[str], code: str, message: str, hint: str, exit_code: int) -> int:

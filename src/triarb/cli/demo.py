@@ -66,7 +66,7 @@ def demo(
         title=f"{made.source}, fee {fee_bps} bps",
         watched=not json,
         risk=RiskLimits(min_edge_bps=1, max_notional="50 USDT", max_daily_loss="500 USDT"),
-        finder=BoundedCycleFinder(start=("USDT",)),
+        finder=BoundedCycleFinder(start=("USDT",), compiled=False),  # to begin at once
         start=("USDT",),
     )
     return print_report(report, title=made.source, as_json=json)

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from triarb.exceptions import UsageError
 from triarb.report import Report
 
 PIPE_WIDTH: Final = 140
@@ -37,6 +36,11 @@ def print_json(data: Any) -> None:
 def printable(text: str) -> str:
     """`text` with whatever could move a terminal's cursor, or begin a line, spelt out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def say(line: str) -> None:
+    """One line on the standard output, however long."""
+    console().print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def table(
@@ -71,20 +75,3 @@ def print_report(report: Report, *, title: str, as_json: bool) -> str:
         made.add_row(Text(name), Text(printable(text)))
     console().print(made, highlight=False)
     return report.state
-
-
-def parse_balances(texts: Sequence[str]) -> dict[str, str]:
-    """Balances from texts such as ``1000 USDT`` or ``USDT=1000``, by asset.
-
-    Raises:
-        UsageError: a text that is neither.
-    """
-    balances = {}
-    for text in texts:
-        match text.replace("=", " ").split():
-            case [one, other]:
-                asset, amount = (one, other) if other[:1].isdigit() else (other, one)
-                balances[asset] = amount
-            case _:
-                raise UsageError(f"{text!r} is not a balance", hint='write it as "1000 USDT"')
-    return balances

@@ -12,7 +12,7 @@ from triarb.ledger import SqlLedger
 
 
 def resume(ledger: Path, /, *, by: str) -> None:
-    """Lift the halt of a ledger. It is journalled who did.
+    """Lift the halt of a ledger, and let rows of losses, drawdowns and drifts count anew. It is journalled who did.
 
     Parameters
     ----------
@@ -27,7 +27,9 @@ def resume(ledger: Path, /, *, by: str) -> None:
         raise UsageError(f"there is no ledger {ledger}", hint="name a ledger's file")
     reason = asyncio.run(_resume(ledger, by.strip()))
     line = (
-        f"{ledger} was not halted" if reason is None else f"resumed {ledger}, halted for: {reason}"
+        f"{ledger} was not halted; what limits wait for a person to see counts as seen"
+        if reason is None
+        else f"resumed {ledger}, halted for: {reason}"
     )
     console().print(line, markup=False, highlight=False)
 
@@ -39,7 +41,9 @@ async def _resume(path: Path, by: str) -> str | None:
         reason = latch.reason or portfolio.halted
         unproven = unsettled(portfolio)
         if unproven is not None:
-            raise UsageError(unproven.sentence, hint="settle its order at the exchange first")
-        if reason is not None:
-            await lift(ledger, latch, by, SystemClock().now_ns())
+            raise UsageError(
+                unproven.sentence,
+                hint="triarb recover looks for it again, triarb resolve takes a person's word",
+            )
+        await lift(ledger, latch, by, SystemClock().now_ns())  # also what a policy waits for
         return reason

@@ -1,16 +1,20 @@
 """An engine run for a person: watched live, ended cleanly by Ctrl-C."""
 
 import asyncio
+import functools
 import signal
 from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 from triarb.cli.live import LiveView
+from triarb.clock import SystemClock
 from triarb.engine import Engine
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.ledger import SqlLedger
+from triarb.operations import Parts
+from triarb.operations.limits import keep_journalled, limits_file
 from triarb.report import Report
 
 IN_MEMORY: Final = "sqlite://"
@@ -24,12 +28,13 @@ def run_engine(
     seconds: float | None = None,
     cycles: int | None = None,
     ledger_path: Path | None = None,
+    begun: Parts | None = None,
     **parts: Any,
 ) -> Report:
     """Run an engine of `parts` over `gateway` to its end and report; without a path its ledger is in memory.
 
     The first SIGINT or SIGTERM lets an execution under way finish; the second ends the process at once. SIGUSR1 halts,
-    where the ledger is a file.
+    where the ledger is a file. What `begun` is made of is journalled first, and limits that are set while it runs as they come.
     """
     view = LiveView(title) if watched else None
 
@@ -37,6 +42,8 @@ def run_engine(
         async with AsyncExitStack() as opened:
             await opened.enter_async_context(gateway)
             ledger = await opened.enter_async_context(SqlLedger(ledger_path or IN_MEMORY))
+            if begun is not None:
+                await begun.begin(ledger, gateway.clock.now_ns())
             engine = Engine(gateway, ledger=ledger, observers=(view,) if view else (), **parts)
             loop = asyncio.get_running_loop()
 
@@ -50,7 +57,18 @@ def run_engine(
             if ledger.path is not None:
                 latch = HaltLatch(halt_file(ledger.path))
                 loop.add_signal_handler(signal.SIGUSR1, latch.set, "signal SIGUSR1")
+                journalling = asyncio.create_task(
+                    keep_journalled(ledger, limits_file(ledger.path), SystemClock())
+                )
+                journalling.add_done_callback(functools.partial(_halt_if_failed, latch))
+                opened.callback(journalling.cancel)
             with view or nullcontext():
                 return await engine.run(seconds=seconds, cycles=cycles)
 
     return asyncio.run(run())
+
+
+def _halt_if_failed(latch: HaltLatch, journalling: asyncio.Task[None]) -> None:
+    """Limits that cannot be journalled may be lost: nothing new until a person looked."""
+    if not journalling.cancelled() and (error := journalling.exception()) is not None:
+        latch.set(f"limits set by hand cannot be journalled: {error}")

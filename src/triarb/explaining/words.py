@@ -11,7 +11,7 @@ from triarb.explaining.numbers import exact
 from triarb.model import Approved, Opportunity, Portfolio, Refused
 from triarb.money import plain
 from triarb.pipeline import review
-from triarb.risk import AllOf, RiskLimits, RiskPolicy
+from triarb.risk import AllOf, FirstRefusal, RiskLimits, RiskPolicy
 
 
 @attrs.frozen
@@ -85,7 +85,7 @@ def ask(
 def _singles(risk: RiskPolicy) -> Iterator[RiskPolicy]:
     if isinstance(risk, RiskLimits):
         yield from _singles(risk.policies())
-    elif isinstance(risk, AllOf):
+    elif isinstance(risk, AllOf | FirstRefusal):
         for policy in risk.policies:
             yield from _singles(policy)
     else:

@@ -4,7 +4,6 @@ Both finders share it, so that they can differ in nothing but the search.
 """
 
 import functools
-import math
 import operator
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -14,7 +13,7 @@ import attrs
 
 from triarb.exceptions import UsageError
 from triarb.market.rates import RateTable
-from triarb.model import Cycle
+from triarb.model import Cycle, Leg
 from triarb.money import parse_bps
 
 MIN_LEGS = 2
@@ -79,15 +78,20 @@ class Criteria:
                 hint=f"ask for at most {MAX_LEGS_BELOW_ZERO} legs, or for 0 bps or more",
             )
 
-    @property
+    @functools.cached_property
     def threshold(self) -> Fraction:
         """What the exact net rate must exceed; never below zero, where it holds nothing back."""
         return max(Fraction(0), 1 + Fraction(self.min_edge_bps) / 10_000)
 
-    @property
+    @functools.cached_property
     def nominating(self) -> float:
         """What a float product must exceed to be nominated."""
         return float(self.threshold) * (1 - LOOSENED)
+
+    @functools.cached_property
+    def certain(self) -> float:
+        """A float product above it is beyond any rounding (see `TRUSTED`): exactly above the threshold too."""
+        return float(self.threshold) * (1 + LOOSENED)
 
     def decide(
         self, rates: RateTable, nominated: Iterable[tuple[float, Sequence[int]]]
@@ -98,47 +102,67 @@ class Criteria:
             rates: the table that they were found in.
             nominated: float products with the edges, in order, that they are products of; each cycle once.
         """
-        leg = functools.cache(rates.leg)
-        net_ratio = functools.cache(lambda edge: leg(edge).net_ratio)
+        legs = _Legs(rates)
+        ratios: dict[int, tuple[int, int]] = {}
 
-        def exact(edges: Sequence[int]) -> Fraction:
-            return math.prod(map(net_ratio, edges), start=Fraction(1))
+        def exact(edges: Sequence[int]) -> tuple[int, int]:
+            over = under = 1
+            for edge in edges:
+                if edge not in ratios:
+                    ratios[edge] = legs[edge].net_ratio.as_integer_ratio()
+                over *= ratios[edge][0]
+                under *= ratios[edge][1]
+            return over, under
 
-        threshold = self.threshold
-        certain = float(threshold) * (1 + LOOSENED)  # beyond any rounding (see TRUSTED): exact too
+        def is_above(edges: Sequence[int]) -> bool:
+            over, under = exact(edges)
+            return over * self.threshold.denominator > under * self.threshold.numerator
+
+        certain = self.certain
         chosen = []
         for product, edges in nominated:
-            if len(edges) == 2 and leg(edges[0]).market == leg(edges[1]).market:
+            if len(edges) == 2 and legs[edges[0]].market == legs[edges[1]].market:
                 continue  # there and back on one market is no cycle, even where a rebate pays for it
-            if product > certain or exact(edges) > threshold:
-                chosen.append((product, from_smallest(edges, rates.tails)))
+            if product > certain or is_above(edges):
+                chosen.append((product, from_smallest(edges)))
         chosen.sort(key=operator.itemgetter(0), reverse=True)
 
-        cycles: list[Cycle] = []
-        for run in _near_ties(chosen):
-            tied = [(edges, Cycle(tuple(map(leg, edges)))) for edges in run]
-            if len(tied) > 1:
-                tied.sort(key=lambda entry: (-exact(entry[0]), entry[1].id))
-            cycles.extend(cycle for _, cycle in tied)
+        cycles = [Cycle(tuple(map(legs.__getitem__, edges))) for _, edges in chosen]
+        for first, end in _near_ties([product for product, _ in chosen]):
+            tied = [
+                (-Fraction(*exact(edges)), cycle.id, cycle)
+                for (_, edges), cycle in zip(chosen[first:end], cycles[first:end], strict=True)
+            ]
+            tied.sort(key=operator.itemgetter(0, 1))
+            cycles[first:end] = [cycle for _, _, cycle in tied]
         return cycles
 
 
-def from_smallest(edges: Sequence[int], tails: Sequence[int]) -> Sequence[int]:
-    """`edges` begun at the asset of the smallest number, which is the one of the smallest name."""
-    given = [tails[edge] for edge in edges]
-    first = given.index(min(given))
-    return [*edges[first:], *edges[:first]]
+class _Legs(dict[int, Leg]):
+    """The legs of edges, each made once."""
+
+    def __init__(self, rates: RateTable) -> None:
+        super().__init__()
+        self.rates = rates
+
+    def __missing__(self, edge: int) -> Leg:
+        leg = self[edge] = self.rates.leg(edge)
+        return leg
 
 
-def _near_ties(chosen: list[tuple[float, Sequence[int]]]) -> Iterator[list[Sequence[int]]]:
-    """The edges of `chosen`, which is sorted by falling product, in runs that the floats cannot order."""
-    run: list[Sequence[int]] = []
-    last = math.inf
-    for product, edges in chosen:
-        if run and product < last * (1 - TRUSTED):
-            yield run
-            run = []
-        run.append(edges)
-        last = product
-    if run:
-        yield run
+def from_smallest(edges: Sequence[int]) -> Sequence[int]:
+    """`edges` of a cycle, begun at the asset of the smallest name: its edge is the first in a table."""
+    first = edges.index(min(edges))
+    return (*edges[first:], *edges[:first]) if first else edges
+
+
+def _near_ties(products: Sequence[float]) -> Iterator[tuple[int, int]]:
+    """Where in `products`, which fall, runs of two and more begin and end that floats cannot order."""
+    first = 0
+    for place in range(1, len(products)):
+        if products[place] < products[place - 1] * (1 - TRUSTED):
+            if place - first > 1:
+                yield first, place
+            first = place
+    if len(products) - first > 1:
+        yield first, len(products)

@@ -9,18 +9,24 @@ import statistics
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 
 from triarb.clock import NS_PER_MS, utc_day
 from triarb.exceptions import LedgerError
 from triarb.ledger.intents import recorded
+from triarb.ledger.results import NO_RESULTS, booked, summed
 from triarb.market.fee_check import check_fees
 from triarb.model import (
+    RECENT as RECENT,
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
+    Configured,
     EpochStarted,
+    Examined,
     Execution,
     ExecutionEnded,
     ExecutionStarted,
@@ -29,21 +35,27 @@ from triarb.model import (
     Health,
     Intended,
     LedgerEvent,
+    LimitSet,
     Outcome,
     Portfolio,
     Proven,
     Resumed,
     Unfinished,
 )
-from triarb.money import ZERO, arithmetic
-
-RECENT: Final = 50
-"""How many executions `Portfolio.recent` keeps, and its health is judged by."""
+from triarb.money import arithmetic
 
 _SHORT: Final = (Outcome.SHORT, Outcome.UNWOUND)
-_Key = TypeVar("_Key")
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
-_EMPTY: Final = Portfolio(balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE)
+_EMPTY: Final = Portfolio(
+    balances=_NONE,
+    reserved=_NONE,
+    residues=_NONE,
+    realised=_NONE,
+    results=NO_RESULTS,
+    limits=_NONE,
+    epochs=_NONE,
+    beyond=_NONE,
+)
 
 
 @attrs.frozen
@@ -51,17 +63,17 @@ class State:
     """Where the accounts stand after an event.
 
     Attributes:
-        reservations: asset and amount by the number of the open or stuck execution that has it.
-        epoch: that of the engine that came last; None before the first.
+        reservations: by the number of the open or stuck execution that has them, amounts by asset.
         unfinished: the open and stuck executions with their orders, by number.
-        looked_at: how many executions had started when a person last resumed.
+        configured: what the engine that came last ran on, where that is known.
+        examined: the last examination.
     """
 
     portfolio: Portfolio = _EMPTY
-    reservations: Mapping[int, tuple[str, Decimal]] = _NONE
-    epoch: str | None = None
+    reservations: Mapping[int, Mapping[str, Decimal]] = _NONE
     unfinished: Mapping[int, Unfinished] = _NONE
-    looked_at: int = 0
+    configured: Configured | None = None
+    examined: Examined | None = None
 
 
 @attrs.frozen
@@ -140,7 +152,7 @@ def _after(state: State, event: LedgerEvent) -> State:
     portfolio = state.portfolio
     match event:
         case Filled():
-            balances = _added(portfolio.balances, event.fill.changes())
+            balances = summed(portfolio.balances, event.fill.changes())
             return attrs.evolve(
                 state,
                 portfolio=attrs.evolve(portfolio, balances=balances),
@@ -149,7 +161,7 @@ def _after(state: State, event: LedgerEvent) -> State:
         case Intended() | Answered() | Proven():
             return attrs.evolve(state, unfinished=recorded(state.unfinished, event))
         case BalancesSet():
-            balances = _added(portfolio.balances, event.changes)
+            balances = summed(portfolio.balances, event.changes)
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, balances=balances))
         case ExecutionStarted():
             return _started(state, event)
@@ -158,13 +170,32 @@ def _after(state: State, event: LedgerEvent) -> State:
         case Halted():
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
         case Resumed():
-            health = attrs.evolve(portfolio.health, fees=_NONE)
-            portfolio = attrs.evolve(portfolio, halted=None, health=health)
-            return attrs.evolve(state, portfolio=portfolio, looked_at=portfolio.started)
-        case EpochStarted():
-            return attrs.evolve(state, epoch=event.epoch)
+            return attrs.evolve(state, portfolio=_looked_at(portfolio))
+        case EpochStarted() | Claimed() | Compared():
+            return attrs.evolve(state, portfolio=_told(portfolio, event))
+        case Configured():
+            return attrs.evolve(state, configured=event)
+        case Examined():
+            return attrs.evolve(state, examined=event)
+        case LimitSet():
+            return attrs.evolve(state, portfolio=_limited(portfolio, event))
         case _:
             return state
+
+
+def _told(portfolio: Portfolio, event: EpochStarted | Claimed | Compared) -> Portfolio:
+    match event:
+        case EpochStarted():
+            return attrs.evolve(
+                portfolio,
+                epochs=MappingProxyType({**portfolio.epochs, event.epoch: event.at_ns}),
+                exchange=event.exchange or portfolio.exchange,
+                mode=event.mode or portfolio.mode,
+            )
+        case Claimed():
+            return attrs.evolve(portfolio, claim=MappingProxyType({**event.amounts}))
+        case Compared():
+            return attrs.evolve(portfolio, beyond=summed(_NONE, event.beyond))
 
 
 def _started(state: State, event: ExecutionStarted) -> State:
@@ -175,7 +206,13 @@ def _started(state: State, event: ExecutionStarted) -> State:
             code="ledger.contradiction",
             hint="numbers count from 1",
         )
-    held = (event.plan.start, event.plan.at_stake)
+    for asset, amount in event.reserved.items():
+        if not 0 <= amount <= portfolio.free(asset):
+            raise LedgerError(
+                f"execution {event.number} cannot reserve {amount} {asset}: {portfolio.free(asset)} is free",
+                code="ledger.contradiction",
+            )
+    held = event.reserved or {event.plan.legs[0].given_asset: event.plan.at_stake}
     reservations = MappingProxyType({**state.reservations, event.number: held})
     portfolio = attrs.evolve(
         portfolio,
@@ -183,7 +220,7 @@ def _started(state: State, event: ExecutionStarted) -> State:
         open=(*portfolio.open, event.number),
         reserved=_reserved(reservations),
     )
-    begun = Unfinished(event.number, event.plan, event.at_ns)
+    begun = Unfinished(event.number, event.plan, event.at_ns, reserved=event.reserved)
     unfinished = MappingProxyType({**state.unfinished, event.number: begun})
     return attrs.evolve(
         state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
@@ -217,15 +254,34 @@ def _ended(state: State, execution: Execution) -> State:
         open=still_open,
         stuck=stuck,
         reserved=_reserved(reservations),
-        realised=_added(portfolio.realised, {(day, execution.plan.start): execution.result}),
-        residues=_added(portfolio.residues, execution.residues),
+        realised=summed(portfolio.realised, {(day, execution.plan.start): execution.result}),
+        residues=summed(portfolio.residues, execution.residues),
+        results=booked(portfolio.results, execution),
         recent=recent,
-        health=_health(recent, state.looked_at),
+        health=_health(recent, portfolio.looked_at),
     )
     unfinished = MappingProxyType({n: u for n, u in state.unfinished.items() if n != number})
     return attrs.evolve(
         state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
     )
+
+
+def _looked_at(portfolio: Portfolio) -> Portfolio:
+    """A person has seen what happened so far: rows of losses, peaks and fees count from here on."""
+    return attrs.evolve(
+        portfolio,
+        halted=None,
+        looked_at=portfolio.started,
+        results=attrs.evolve(portfolio.results, since_peak=_NONE),
+        health=attrs.evolve(portfolio.health, consecutive_losses=0, fees=_NONE),
+    )
+
+
+def _limited(portfolio: Portfolio, event: LimitSet) -> Portfolio:
+    limits = {name: value for name, value in portfolio.limits.items() if name != event.name}
+    if event.value:
+        limits[event.name] = event.value
+    return attrs.evolve(portfolio, limits=MappingProxyType(limits))
 
 
 def _postings(event: LedgerEvent) -> tuple[Posting, ...]:
@@ -245,7 +301,7 @@ def _balanced(*sources: tuple[str, Mapping[str, Decimal]]) -> tuple[Posting, ...
     trading: Mapping[str, Decimal] = _NONE
     others = []
     for account, changes in sources:
-        trading = _added(trading, changes)
+        trading = summed(trading, changes)
         others += [Posting(account, a, -change) for a, change in changes.items() if change]
     return (*(Posting("trading", a, change) for a, change in trading.items()), *others)
 
@@ -254,30 +310,22 @@ def _negated(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {asset: -amount for asset, amount in amounts.items()}
 
 
-def _added(
-    amounts: Mapping[_Key, Decimal], changes: Mapping[_Key, Decimal]
-) -> Mapping[_Key, Decimal]:
-    """The sums, without those that are zero, so that the order of events leaves no trace."""
-    result = dict(amounts)
-    for key, change in changes.items():
-        result[key] = result.get(key, ZERO) + change
-    return MappingProxyType({key: amount for key, amount in result.items() if amount})
-
-
-def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, Decimal]:
+def _reserved(reservations: Mapping[int, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:
     total: Mapping[str, Decimal] = _NONE
-    for asset, amount in reservations.values():
-        total = _added(total, {asset: amount})
+    for held in reservations.values():
+        total = summed(total, held)
     return total
 
 
 def _health(recent: Iterable[Execution], looked_at: int) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+    """How `recent`, the newest last, went. One that traded nothing, and a sweep, neither adds to a row of losses nor ends it.
 
-    What fills were charged counts of executions after number `looked_at` only: a person knows of those before.
+    Rows of losses, and what fills were charged, count of executions after number `looked_at` only: a person knows of those
+    before.
     """
     executions = list(recent)
-    lost = [e.result < 0 for e in reversed(executions) if e.outcome is not Outcome.NOTHING]
+    new = [e for e in executions if e.number > looked_at and e.outcome is not Outcome.NOTHING]
+    lost = [e.result < 0 for e in reversed(new) if not e.plan.is_sweep]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
     return Health(
         executions=len(executions),

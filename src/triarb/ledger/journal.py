@@ -93,6 +93,10 @@ class Journal:
         self._last_seq, self._digest = entry.seq, entry.digest
         self.accounts.take(step)
 
+    def durability(self) -> tuple[str, str]:
+        """As `Storage.durability`."""
+        return self._storage.durability()
+
     def close(self) -> None:
         """Close the database and give its lock back."""
         self._storage.close()

@@ -1,13 +1,17 @@
 """The nouns: frozen, compared by value, and free of any behaviour that needs a clock or a network.
 
 `market` is what an exchange shows, `cycle` leads from a nomination to a plan, `order` is what is sent and what came
-of it, `account` is what we hold and how we came to hold it, `event` what observers are told.
+of it, `account` is what we hold and how we came to hold it, `operation` what an operator did and decided, `event` what
+observers are told.
 """
 
 from triarb.model.account import (
+    RECENT as RECENT,
     Answered as Answered,
     Balance as Balance,
     BalancesSet as BalancesSet,
+    Claimed as Claimed,
+    Compared as Compared,
     EpochStarted as EpochStarted,
     ExecutionEnded as ExecutionEnded,
     ExecutionStarted as ExecutionStarted,
@@ -59,10 +63,17 @@ from triarb.model.market import (
     Withdrawn as Withdrawn,
     gross_rate as gross_rate,
 )
+from triarb.model.operation import (
+    Configured as Configured,
+    Examined as Examined,
+    Granted as Granted,
+    LimitSet as LimitSet,
+)
 from triarb.model.order import (
     Execution as Execution,
     Fill as Fill,
     LegResult as LegResult,
+    Listed as Listed,
     NotFound as NotFound,
     Order as Order,
     OrderOutcome as OrderOutcome,
@@ -73,3 +84,4 @@ from triarb.model.order import (
     Submission as Submission,
     SubmissionStatus as SubmissionStatus,
 )
+from triarb.model.results import Results as Results

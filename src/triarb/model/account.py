@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
 import attrs
 
 from triarb.model.cycle import Plan
+from triarb.model.operation import Configured, Examined, Granted, LimitSet
 from triarb.model.order import (
     Execution,
     Fill,
@@ -15,7 +17,11 @@ from triarb.model.order import (
     Purpose,
     SubmissionStatus,
 )
+from triarb.model.results import Results
 from triarb.money import ZERO, arithmetic, to_decimal
+
+RECENT: Final = 50
+"""How many executions `Portfolio.recent` keeps, and its health is judged by."""
 
 
 @attrs.frozen
@@ -65,7 +71,8 @@ class Health:
 
     Attributes:
         executions: how many of them these figures are of.
-        consecutive_losses: executions in a row, the last one included, that lost in their start asset.
+        consecutive_losses: executions in a row, the last one included, that lost in their start asset; since a person
+            last resumed.
         leg_latency_ms: the median time from sending a leg to knowing its outcome; None before the first leg.
         short_rate: the fraction of them that a leg ended early.
         fees: by symbol, what their fills were charged against what was expected; since a person last resumed.
@@ -101,6 +108,14 @@ class Portfolio:
         realised: the result by UTC day and asset of the ended executions, residues apart.
         recent: the last executions, the newest last.
         halted: why no new exposure may be taken; None where it may.
+        exchange: whose account it is of; empty before the first start.
+        mode: what orders there are: paper, replay, sandbox or live.
+        epochs: when each engine that used it began, by epoch.
+        claim: the most that it opened with, by asset; None where it took all that was free.
+        beyond: what was free on the account beyond `balances` when they were last compared: somebody else's.
+        results: what ended executions changed, by day and moment, for limits on losses and for pauses.
+        looked_at: how many executions had started when a person last resumed; 0 where nobody has.
+        limits: what limits were set to by hand, by setting; they hold beside the configuration's.
     """
 
     balances: Mapping[str, Decimal] = attrs.field(factory=dict)
@@ -113,6 +128,14 @@ class Portfolio:
     recent: tuple[Execution, ...] = ()
     health: Health = attrs.field(factory=Health)
     halted: str | None = None
+    exchange: str = ""
+    mode: str = ""
+    epochs: Mapping[str, int] = attrs.field(factory=dict)
+    claim: Mapping[str, Decimal] | None = None
+    beyond: Mapping[str, Decimal] = attrs.field(factory=dict)
+    results: Results = attrs.field(factory=Results)
+    looked_at: int = 0
+    limits: Mapping[str, str] = attrs.field(factory=dict)
 
     def free(self, asset: str) -> Decimal:
         """What may be spent of `asset`: the balance less what is reserved."""
@@ -122,15 +145,38 @@ class Portfolio:
 
 @attrs.frozen
 class EpochStarted:
-    """An engine began to use this ledger; client ids of its orders derive from `epoch`."""
+    """An engine began to use this ledger; client ids of its orders derive from `epoch`.
+
+    Attributes:
+        exchange: where it trades.
+        mode: what its orders are there.
+    """
 
     at_ns: int
     epoch: str
+    exchange: str = ""
+    mode: str = ""
+
+
+@attrs.frozen
+class Claimed:
+    """This ledger opens with at most so much of these assets, and with nothing of others."""
+
+    at_ns: int
+    amounts: Mapping[str, Decimal]
+
+
+@attrs.frozen
+class Compared:
+    """What is free on the account beyond what the ledger holds, where that is not what it was: it is somebody else's."""
+
+    at_ns: int
+    beyond: Mapping[str, Decimal]
 
 
 @attrs.frozen
 class BalancesSet:
-    """Balances came to differ from the ledger by something else than a fill: opening, deposit, withdrawal, drift."""
+    """The ledger came to hold more or less by something else than a fill: its opening, a deposit, a withdrawal."""
 
     at_ns: int
     changes: Mapping[str, Decimal]
@@ -139,11 +185,17 @@ class BalancesSet:
 
 @attrs.frozen
 class ExecutionStarted:
-    """A plan is about to be carried out; its first leg's notional is reserved."""
+    """A plan is about to be carried out, and what it may spend is reserved.
+
+    Attributes:
+        reserved: by asset, where its legs are sent at once; empty where they are sent one after the other, and the first
+            one's notional (`Plan.at_stake`) is reserved.
+    """
 
     at_ns: int
     number: int
     plan: Plan
+    reserved: Mapping[str, Decimal] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -244,6 +296,8 @@ class RunEnded:
 
 LedgerEvent = (
     EpochStarted
+    | Claimed
+    | Compared
     | BalancesSet
     | ExecutionStarted
     | Intended
@@ -254,6 +308,10 @@ LedgerEvent = (
     | Halted
     | Resumed
     | RunEnded
+    | Configured
+    | Examined
+    | Granted
+    | LimitSet
 )
 
 
@@ -282,6 +340,7 @@ class Unfinished:
     Attributes:
         intents: its orders, in the order in which they were intended.
         stuck: whether it ended so.
+        reserved: as it was started (`ExecutionStarted.reserved`).
     """
 
     number: int
@@ -289,3 +348,4 @@ class Unfinished:
     started_ns: int
     intents: tuple[Intent, ...] = ()
     stuck: bool = False
+    reserved: Mapping[str, Decimal] = attrs.field(factory=dict)

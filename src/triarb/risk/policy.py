@@ -4,7 +4,7 @@ There is no default policy: nothing trades that its owner did not allow.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -38,9 +38,10 @@ class RiskPolicy(Protocol):
 
 
 class AllOf(RiskPolicy):
-    """Approves what every policy approves, within the intersection of their bounds; the first refusal is its own.
+    """Approves what every policy approves, within the intersection of their bounds.
 
-    One more policy can only tighten it.
+    Every one is asked; a refusal is the first one's own, and names the codes of the others that refuse. One more policy
+    can only tighten it.
 
     Raises:
         UsageError: there is no policy to approve anything.
@@ -49,11 +50,7 @@ class AllOf(RiskPolicy):
     __slots__ = ("policies",)
 
     def __init__(self, *policies: RiskPolicy) -> None:
-        if not policies:
-            raise UsageError(
-                "AllOf of no policy would approve everything", hint="name at least one"
-            )
-        self.policies = policies
+        self.policies = _some(policies)
 
     def review(
         self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
@@ -63,23 +60,71 @@ class AllOf(RiskPolicy):
         Raises:
             PolicyViolation: one approved another opportunity.
         """
+        answers = [_ask(policy, opportunity, portfolio, now_ns) for policy in self.policies]
+        refusals = [answer for answer in answers if isinstance(answer, Refused)]
+        if not refusals:
+            return _within_all(opportunity, [a for a in answers if isinstance(a, Approved)])
+        first, *others = refusals
+        if not others:
+            return first
+        also = ", ".join(dict.fromkeys(other.code for other in others))
+        return Refused(
+            first.code, f"{first.sentence} (also {also})", {**first.numbers, "also": also}
+        )
+
+
+class FirstRefusal(RiskPolicy):
+    """As `AllOf`, but those after the first that refuses are not asked: put the cheapest first.
+
+    Raises:
+        UsageError: there is no policy to approve anything.
+    """
+
+    __slots__ = ("policies",)
+
+    def __init__(self, *policies: RiskPolicy) -> None:
+        self.policies = _some(policies)
+
+    def review(
+        self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
+    ) -> Approved | Refused:
+        """The first refusal, or the intersection of all approvals.
+
+        Raises:
+            PolicyViolation: one approved another opportunity.
+        """
         approvals = []
         for policy in self.policies:
-            answer = policy.review(opportunity, portfolio, now_ns)
+            answer = _ask(policy, opportunity, portfolio, now_ns)
             if isinstance(answer, Refused):
                 return answer
-            if answer.opportunity is not opportunity:
-                raise PolicyViolation(
-                    f"{type(policy).__name__}.review approved another opportunity"
-                )
             approvals.append(answer)
-        return Approved(
-            opportunity,
-            _least(a.max_amount for a in approvals),
-            _least(a.max_loss for a in approvals),
-            max((a.min_edge_bps for a in approvals), default=Decimal(0)),
-            max((a.gap_bps for a in approvals), default=DEFAULT_GAP_BPS),
-        )
+        return _within_all(opportunity, approvals)
+
+
+def _some(policies: tuple[RiskPolicy, ...]) -> tuple[RiskPolicy, ...]:
+    if not policies:
+        raise UsageError("no policy at all would approve everything", hint="name at least one")
+    return policies
+
+
+def _ask(
+    policy: RiskPolicy, opportunity: Opportunity, portfolio: Portfolio, now_ns: int
+) -> Approved | Refused:
+    answer = policy.review(opportunity, portfolio, now_ns)
+    if not isinstance(answer, Refused) and answer.opportunity is not opportunity:
+        raise PolicyViolation(f"{type(policy).__name__}.review approved another opportunity")
+    return answer
+
+
+def _within_all(opportunity: Opportunity, approvals: Sequence[Approved]) -> Approved:
+    return Approved(
+        opportunity,
+        _least(a.max_amount for a in approvals),
+        _least(a.max_loss for a in approvals),
+        max((a.min_edge_bps for a in approvals), default=Decimal(0)),
+        max((a.gap_bps for a in approvals), default=DEFAULT_GAP_BPS),
+    )
 
 
 def _least(bounds: Iterable[Decimal | None]) -> Decimal | None:

@@ -91,7 +91,11 @@ def scan(
     if top < 0:
         raise UsageError(f"top is {top}", hint="how many cycles to list")
     finder = BoundedCycleFinder(
-        min_legs=min_legs, max_legs=max_legs, min_edge_bps=edge, start=starts
+        min_legs=min_legs,
+        max_legs=max_legs,
+        min_edge_bps=edge,
+        start=starts,
+        compiled=False,  # one search takes less time than loading a compiler
     )
 
     began = time.perf_counter()

@@ -15,6 +15,8 @@ from triarb.ledger.ledger import Ledger
 from triarb.model import (
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
     EpochStarted,
     Execution,
     ExecutionEnded,
@@ -34,6 +36,7 @@ from triarb.model import (
     PlannedLeg,
     Portfolio,
     Provenance,
+    Results,
     Resumed,
     RunEnded,
     Side,
@@ -66,6 +69,7 @@ async def check_ledger(
         _check_execution,
         _check_stuck,
         _check_halt,
+        _check_claim,
         _check_order_and_cancellation,
     ):
         async with make() as ledger:
@@ -104,9 +108,16 @@ async def _check_fills(ledger: Ledger) -> None:
 
 
 async def _check_execution(ledger: Ledger) -> None:
-    await ledger.append(EpochStarted(0, "epoch"))
+    await ledger.append(EpochStarted(0, "epoch", "exchange", "paper"))
     await ledger.append(ExecutionStarted(0, 1, _PLAN))
-    running = Portfolio(reserved={"USDT": Decimal(101)}, started=1, open=(1,))
+    running = Portfolio(
+        reserved={"USDT": Decimal(101)},
+        started=1,
+        open=(1,),
+        exchange="exchange",
+        mode="paper",
+        epochs={"epoch": 0},
+    )
     _same(ledger.portfolio(), running, "an execution that was started")
     await _refused(ledger, ExecutionStarted(0, 1, _PLAN), "a number that is taken")
     await ledger.append(Intended(0, 1, 1, _ORDER))
@@ -121,6 +132,19 @@ async def _check_execution(ledger: Ledger) -> None:
         realised={("1970-01-02", "USDT"): Decimal(-3)},
         recent=(lost,),
         health=ended.health,
+        exchange="exchange",
+        mode="paper",
+        epochs={"epoch": 0},
+        results=Results(
+            residues={("1970-01-02", "BTC"): Decimal("0.02")},
+            begun={("1970-01-01", "USDT"): Decimal(-3), ("1970-01-01", "BTC"): Decimal("0.02")},
+            totals={
+                "USDT": ((_DAY_NS, Decimal(-3)),),
+                "BTC": ((_DAY_NS, Decimal("0.02")),),
+            },
+            since_peak={("USDT", "USDT"): Decimal(-3), ("USDT", "BTC"): Decimal("0.02")},
+            last_ended={"BTC>USDT": _DAY_NS, "BTC/USDT": _DAY_NS},
+        ),
     )
     _same(ended, expected, "an execution that ended short")
     health = (ended.health.executions, ended.health.consecutive_losses)
@@ -134,7 +158,10 @@ async def _check_execution(ledger: Ledger) -> None:
     if ledger.portfolio().health.consecutive_losses != 1:
         raise AssertionError("an execution that traded nothing is no loss, and ends no row of them")
     await ledger.append(Resumed(_DAY_NS, "me"))
-    if ledger.portfolio().health.fees or ledger.portfolio().health.executions != 2:
+    seen = ledger.portfolio()
+    if (seen.looked_at, seen.health.consecutive_losses, seen.results.since_peak) != (2, 0, {}):
+        raise AssertionError(f"a person resumed, and rows of losses and peaks go on: {seen}")
+    if seen.health.fees or seen.health.executions != 2:
         raise AssertionError("what fills were charged before a person resumed is in the health")
 
 
@@ -158,6 +185,16 @@ async def _check_halt(ledger: Ledger) -> None:
     _same(ledger.portfolio(), Portfolio(halted="by hand"), "a run that ended halted")
     await ledger.append(Resumed(0, "me"))
     _same(ledger.portfolio(), Portfolio(), "a halt that was lifted")
+
+
+async def _check_claim(ledger: Ledger) -> None:
+    await ledger.append(Claimed(0, {"USDT": Decimal(500)}))
+    await ledger.append(Compared(1, {"USDT": Decimal(70), "BTC": Decimal(1)}))
+    claim, beyond = {"USDT": Decimal(500)}, {"USDT": Decimal(70), "BTC": Decimal(1)}
+    _same(ledger.portfolio(), Portfolio(claim=claim, beyond=beyond), "a claim and a comparison")
+    await ledger.append(Compared(2, {"BTC": Decimal(2)}))
+    later = Portfolio(claim=claim, beyond={"BTC": Decimal(2)})
+    _same(ledger.portfolio(), later, "another comparison")
 
 
 async def _check_order_and_cancellation(ledger: Ledger) -> None:

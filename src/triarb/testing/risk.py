@@ -24,6 +24,7 @@ from triarb.model import (
     Portfolio,
     Provenance,
     Refused,
+    Results,
     Side,
 )
 from triarb.money import BPS, ONE, arithmetic, round_up
@@ -133,11 +134,18 @@ def _wider(before: Approved | Refused | None, now: Approved | Refused) -> str:
 def _portfolios(name: str, start: str) -> Iterator[tuple[str, Portfolio]]:
     """Portfolios of which each lost more than the one before; the first won."""
     for count, loss in enumerate(_LOSSES):
+        result = -Decimal(loss)
+        of_day = MappingProxyType({(utc_day(NOW_NS), start): result})
         yield (
             f"{name}, {loss} {start} lost that day",
             Portfolio(
                 balances=MappingProxyType({start: Decimal(500)}),
-                realised=MappingProxyType({(utc_day(NOW_NS), start): -Decimal(loss)}),
+                realised=of_day,
+                results=Results(
+                    begun=of_day,
+                    totals=MappingProxyType({start: ((NOW_NS - NS_PER_MS, result),)}),
+                    since_peak=MappingProxyType({(start, start): result} if result < 0 else {}),
+                ),
                 health=Health(executions=20, consecutive_losses=count, leg_latency_ms=50.0),
             ),
         )

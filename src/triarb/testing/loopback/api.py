@@ -21,6 +21,7 @@ from triarb.model import (
     Side,
     TimeInForce,
 )
+from triarb.money import plain
 from triarb.simulation import MatchingEngine, check_order
 from triarb.testing.loopback import messages
 from triarb.testing.loopback.messages import ApiError, Placed
@@ -50,6 +51,7 @@ class SpotApi:
     Attributes:
         engine: where orders act.
         as_of_ns: when it was so that questions about the account are answered; None is now.
+        rights: what the key may do, where that is not reading and spot trading from one address alone.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class SpotApi:
         known = tuple(markets)
         self.engine = MatchingEngine(known, fees, balances=balances)
         self.as_of_ns: int | None = None
+        self.rights: dict[str, bool] = {}
         self._symbols = {
             market.exchange_id or market.base + market.quote: market.symbol for market in known
         }
@@ -141,6 +144,33 @@ class SpotApi:
             "permissions": ["SPOT"],
         }
 
+    def restrictions(self, _params: Params, now_ns: int) -> Any:
+        """What the key may do; `rights` are merged in."""
+        return {
+            "ipRestrict": True,
+            "createTime": now_ns // NS_PER_MS,
+            "enableReading": True,
+            "enableWithdrawals": False,
+            "enableInternalTransfer": False,
+            "enableMargin": False,
+            "enableFutures": False,
+            "permitsUniversalTransfer": False,
+            "enableVanillaOptions": False,
+            "enableFixApiTrade": False,
+            "enableFixReadOnly": False,
+            "enableSpotAndMarginTrading": True,
+            "enablePortfolioMarginTrading": False,
+        } | dict(self.rights)
+
+    def trade_fees(self, _params: Params, _now_ns: int) -> Any:
+        """What the account pays on all markets."""
+        fees = {id_: self.engine.fees.fee(symbol) for id_, symbol in self._symbols.items()}
+        return [
+            {"symbol": id_, "makerCommission": plain(fee.rate), "takerCommission": plain(fee.rate)}
+            for id_, fee in fees.items()
+            if fee is not None
+        ]
+
     def commission(self, params: Params, _now_ns: int) -> Any:
         """What the account pays on one market."""
         market = self._market(params)
@@ -213,6 +243,18 @@ class SpotApi:
             for o in [placed.order]
             if state.status is OrderStatus.OPEN and symbol in (None, o.symbol)
         ]
+
+    def all_orders(self, params: Params, now_ns: int) -> Any:
+        """The orders of one market, the latest of them, in the order they were placed."""
+        market = self._market(params)
+        since, until = int(params.get("startTime", 0)), int(params.get("endTime", 2**63))
+        told = [
+            self.query_order({"symbol": params["symbol"], "orderId": placed.number}, now_ns)
+            for placed, _ in self._known()
+            if placed.order.symbol == market.symbol
+            and since <= placed.time_ns // NS_PER_MS <= until
+        ]
+        return told[-int(params.get("limit", 500)) :]
 
     def my_trades(self, params: Params, _now_ns: int) -> Any:
         """The trades of one market, the latest of them, in the order they were made."""

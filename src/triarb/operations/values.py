@@ -1,0 +1,314 @@
+"""What a person may write for a setting: read exactly, or refused with what to write instead.
+
+A reader takes what was told, either a text (of the environment, of `.env`, of the command line) or what TOML made of
+it, and gives the value, or raises a `UsageError` whose message says what it is and whose hint what to write.
+"""
+
+# ruff: noqa: FBT001, FBT003 - every reader is told whether a file with types told the value
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from triarb.exceptions import UsageError
+from triarb.money import BPS, Money, Proxy, arithmetic, parse_decimal, plain
+from triarb.operations.secrets import Secret
+
+Reader = Callable[[Any, bool], Any]
+"""Reads a value; the second argument says that a file with types (TOML) told it."""
+
+_ASSET = re.compile(r"[A-Za-z0-9.$_-]+")
+_AMOUNT = re.compile(r"(\S+)\s+(\S+)")
+_YES, _NO = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
+_MOST_MONEY: Final = Decimal(10) ** 12
+
+
+@attrs.frozen
+class Amount:
+    """An amount of money, whose currency may not have been told."""
+
+    amount: Decimal
+    currency: str | None
+
+    def in_(self, asset: str) -> Money:
+        """The money it is, where an amount without a currency means `asset`."""
+        return Money(self.amount, self.currency or asset)
+
+
+def text(value: Any, _typed: bool, /) -> str:
+    """A word.
+
+    Raises:
+        UsageError: not a text, or with spaces in it.
+    """
+    if not isinstance(value, str) or not value.strip() or re.search(r"\s", value.strip()):
+        raise UsageError("it is not one word", code="config.type", hint="write one word in quotes")
+    return value.strip()
+
+
+def secret(value: Any, _typed: bool, /) -> Secret | None:
+    """A key, or the address of one; None for a placeholder.
+
+    Raises:
+        UsageError: not a text.
+    """
+    if not isinstance(value, Secret):
+        raise UsageError("it is not a text", code="config.type", hint="write it in quotes")
+    return None if value.is_placeholder else value
+
+
+def asset(value: Any, typed: bool, /) -> str:
+    """The name of an asset.
+
+    Raises:
+        UsageError: not a name, or one in small letters.
+    """
+    name = text(value, typed)
+    if not _ASSET.fullmatch(name):
+        raise UsageError(
+            "it is no name of an asset", code="config.type", hint='write one such as "USDT"'
+        )
+    if name.islower():
+        why, mend = "assets are told apart by case", f"did you mean {name.upper()}?"
+        raise UsageError(why, code="config.type", hint=mend)
+    return name
+
+
+def account_name(value: Any, typed: bool, /) -> str:
+    """A name of an account, which can be part of a file's.
+
+    Raises:
+        UsageError: other characters than letters, digits, ``_`` and ``-``.
+    """
+    name = text(value, typed)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise UsageError(
+            "it is no name of an account", code="config.type", hint="use letters, digits, _ and -"
+        )
+    return name
+
+
+def boolean(value: Any, typed: bool, /) -> bool:
+    """Yes or no; what is neither is not taken for one of them.
+
+    Raises:
+        UsageError: neither.
+    """
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) and not typed else ""
+    if word not in _YES | _NO:
+        raise UsageError(
+            "it is neither true nor false", code="config.type", hint="write true or false"
+        )
+    return word in _YES
+
+
+def names(value: Any, typed: bool, /) -> tuple[str, ...]:
+    """Assets and symbols: a list in TOML, else a text with commas or spaces between them.
+
+    Raises:
+        UsageError: anything else.
+    """
+    items = value if isinstance(value, list) else None
+    if isinstance(value, str) and not typed:
+        items = value.replace(",", " ").split()
+    if items is None or not all(isinstance(item, str) and item.strip() for item in items):
+        raise UsageError(
+            "it is no list of names", code="config.type", hint='write ["BTC", "ETH/BTC"]'
+        )
+    return tuple(item.strip() for item in items)
+
+
+def path(value: Any, _typed: bool, /) -> Path:
+    """A file's place.
+
+    Raises:
+        UsageError: not a text.
+    """
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise UsageError("it is no path", code="config.type", hint="write a path in quotes")
+    return Path(value).expanduser()
+
+
+def paths(value: Any, typed: bool, /) -> tuple[Path, ...]:
+    """Files' places: a list in TOML, else a text with commas between them.
+
+    Raises:
+        UsageError: anything else.
+    """
+    return tuple(path(item, typed) for item in _items(value, typed, ",", '["one.sqlite"]'))
+
+
+def proxies(value: Any, typed: bool, /) -> tuple[Proxy, ...]:
+    """Proxies of currencies: a list in TOML, else a text with ``;`` between them.
+
+    Raises:
+        UsageError: anything else.
+    """
+    hint = 'write "USD = USDT, haircut 1 %"'
+    found = []
+    for item in _items(value, typed, ";", f"[{hint.removeprefix('write ')}]"):
+        try:
+            found.append(Proxy.parse(item))
+        except UsageError:
+            raise UsageError("it declares no proxy", code="config.type", hint=hint) from None
+    return tuple(found)
+
+
+def _items(value: Any, typed: bool, separator: str, example: str) -> list[str]:
+    items = value if isinstance(value, list) else None
+    if isinstance(value, str) and not typed:
+        items = value.split(separator)
+    if items is None or not all(isinstance(item, str) and item.strip() for item in items):
+        raise UsageError("it is no list of texts", code="config.type", hint=f"write {example}")
+    return [item.strip() for item in items]
+
+
+def number(value: Any, typed: bool, /) -> Decimal:
+    """A number, exactly as it is written.
+
+    Raises:
+        UsageError: not one; a text in TOML.
+    """
+    if isinstance(value, str):
+        shown = value.strip()
+        try:
+            read = parse_decimal(shown)
+        except ValueError:
+            raise UsageError(
+                "it is not a number", code="config.number", hint=_number_mend(shown)
+            ) from None
+        if typed:
+            mend = f"write {shown} without quotes"
+            raise UsageError("it is a text, not a number", code="config.type", hint=mend)
+        return read
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise UsageError("it is not a number", code="config.type", hint="write a number, such as 5")
+    try:
+        return parse_decimal(value)
+    except ValueError:
+        mend = "write fewer digits"
+        raise UsageError(
+            "it is no number that money can be", code="config.number", hint=mend
+        ) from None
+
+
+def between(low: str, high: str, unit: str, *, whole: bool = False, above: bool = False) -> Reader:
+    """The reader of numbers from `low` to `high`; `above` leaves `low` itself out."""
+    least, most = Decimal(low), Decimal(high)
+
+    def read(value: Any, typed: bool, /) -> Decimal | int:
+        told = number(value, typed)
+        if whole and told != told.to_integral_value():
+            raise UsageError(
+                "it is not a whole number", code="config.number", hint=f"write whole {unit}"
+            )
+        if not least <= told <= most or (above and told == least):
+            bounds = f"{'more than ' if above else ''}{low} to {high} {unit}"
+            sign = "it is negative" if told < 0 <= least else "it is out of range"
+            raise UsageError(sign, code="config.range", hint=f"write {bounds}")
+        return int(told) if whole else told
+
+    return read
+
+
+def bps(low: str, high: str, *, above: bool = False) -> Reader:
+    """The reader of basis points; a fraction in their place is refused."""
+    read = between(low, high, "bps", above=above)
+
+    def read_bps(value: Any, typed: bool, /) -> Decimal:
+        told: Decimal = read(value, typed)
+        if 0 < abs(told) < Decimal("0.1"):
+            why = "so few basis points make no difference; it looks like a fraction"
+            with arithmetic():
+                mend = f"did you mean {plain(told * BPS)} bps ({plain(told * 100)} %)?"
+            raise UsageError(why, code="config.percent", hint=mend)
+        return told
+
+    return read_bps
+
+
+def fraction(high_bps: str, *, above: bool = False) -> Reader:
+    """The reader of a fraction (0.005 is 0.5 %), as basis points; a percentage in its place is refused."""
+    with arithmetic():
+        most = Decimal(high_bps) / BPS
+
+    def read(value: Any, typed: bool, /) -> Decimal:
+        told = number(value, typed)
+        if told < 0 or (above and told == 0):
+            sign = "it is negative" if told < 0 else "it is zero"
+            raise UsageError(
+                sign, code="config.range", hint=f"write a fraction up to {plain(most)}"
+            )
+        with arithmetic():
+            if told > most:
+                smaller = told / 100
+                meant = f"; did you mean {plain(smaller)}?" if smaller <= most else ""
+                why = f"a fraction of {plain(told)} is {plain(told * 100)} %, above {plain(most * 100)} %"
+                mend = f"write 0.005 for 0.5 %{meant}"
+                raise UsageError(why, code="config.percent", hint=mend)
+            return told * BPS
+
+    return read
+
+
+def money(value: Any, typed: bool, /) -> Amount:
+    """An amount above zero: ``"100 USDT"``, or a number, whose currency is then the start asset.
+
+    Raises:
+        UsageError: anything else.
+    """
+    match = _AMOUNT.fullmatch(value.strip()) if isinstance(value, str) else None
+    currency = asset(match[2], False) if match else None
+    told = number(match[1], False) if match else number(value, typed)
+    if not 0 < told <= _MOST_MONEY:
+        sign = {True: "it is negative", False: "it is absurd"}[told < 0] if told else "it is zero"
+        raise UsageError(sign, code="config.range", hint="write an amount above zero")
+    return Amount(told, currency)
+
+
+def monies(value: Any, typed: bool, /) -> tuple[Amount, ...]:
+    """Amounts: a list in TOML, else a text with commas between them. ``USDT=1000`` is ``1000 USDT``.
+
+    Raises:
+        UsageError: anything else, or a currency twice.
+    """
+    items = value if isinstance(value, list) else [value]
+    if isinstance(value, str) and not typed:
+        items = value.split(",")
+    read = tuple(money(_turned(item), typed) for item in items)
+    if len({amount.currency for amount in read}) < len(read):
+        raise UsageError(
+            "it tells one currency twice", code="config.contradiction", hint="tell each once"
+        )
+    return read
+
+
+def _turned(item: Any) -> Any:
+    if not isinstance(item, str):
+        return item
+    match item.replace("=", " ").split():
+        case [one, other] if not one[:1].isdigit() and other[:1].isdigit():
+            return f"{other} {one}"
+        case parts:
+            return " ".join(parts)
+
+
+def _number_mend(shown: str) -> str:
+    bare = shown.rstrip("%").strip()
+    if shown.endswith("%"):
+        try:
+            with arithmetic():
+                return f"write {plain(parse_decimal(bare) / 100)} for {shown}, where a fraction is meant"
+        except ValueError:
+            return "write a number, such as 0.005"
+    if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", shown):
+        return f"write {shown.replace(',', '')}"
+    if re.fullmatch(r"\d+,\d+", shown):
+        return f"write {shown.replace(',', '.')}"
+    return "write a number, such as 5"

@@ -1,0 +1,97 @@
+"""Limits as people type them: converters and checks that name what is wrong."""
+
+from collections.abc import Collection, Iterable
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from triarb.exceptions import UsageError
+from triarb.money import Money, as_money, parse_bps
+
+
+def as_min_edge(value: str | float | Decimal) -> Decimal:
+    """A least edge in bps, as a person types it."""
+    return parse_bps(value, "min_edge_bps")
+
+
+def as_max_edge(value: str | float | Decimal) -> Decimal:
+    """A largest edge in bps, as a person types it."""
+    return parse_bps(value, "max_edge_bps")
+
+
+def as_fee_drift(value: str | float | Decimal) -> Decimal:
+    """A largest drift of fees in bps, as a person types it."""
+    return parse_bps(value, "max_fee_drift_bps")
+
+
+def as_bps(value: str | float | Decimal) -> Decimal:
+    """A number of bps, as a person types it."""
+    return parse_bps(value, "bps")
+
+
+def as_percent(value: str | float | Decimal) -> Decimal:
+    """A number of percent, as a person types it.
+
+    Raises:
+        UsageError: no number, or not from 0 to 100.
+    """
+    percent = parse_bps(value, "percent")
+    if not 0 <= percent <= 100:
+        raise UsageError(f"{value} is no percentage", hint="0 to 100, such as 10")
+    return percent
+
+
+def as_names(value: Collection[str]) -> frozenset[str]:
+    """Assets and symbols.
+
+    Raises:
+        UsageError: one text, which would be taken for its letters.
+    """
+    if isinstance(value, str):
+        raise UsageError(f"{value!r} is one text, not names", hint=f"write [{value!r}]")
+    return frozenset(value)
+
+
+def as_amounts(value: Iterable[str | Money]) -> tuple[Money, ...]:
+    """Amounts of money, at most one of each asset.
+
+    Raises:
+        UsageError: one text; no amount of money; or two of one asset.
+    """
+    if isinstance(value, str):
+        raise UsageError(f"{value!r} is one text, not amounts", hint=f"write [{value!r}]")
+    amounts = tuple(map(as_money, value))
+    assets = [amount.currency for amount in amounts]
+    twice = {asset for asset in assets if assets.count(asset) > 1}
+    if twice:
+        raise UsageError(f"{min(twice)} has two limits", hint="one amount for each asset")
+    return amounts
+
+
+def as_optional_money(value: str | Money | None) -> Money | None:
+    """An amount of money, or none."""
+    return None if value is None else as_money(value)
+
+
+def positive(_instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    """See that a limit is a number above zero.
+
+    Raises:
+        UsageError: it is not; the message names it.
+    """
+    number = value.amount if isinstance(value, Money) else value
+    if not isinstance(number, int | Decimal) or isinstance(number, bool) or number <= 0:
+        raise UsageError(
+            f"{attribute.name} is {value!s}", hint="it must be above zero, and no float"
+        )
+
+
+def whole(_instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    """See that a limit is a whole number above zero.
+
+    Raises:
+        UsageError: it is not; the message names it.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise UsageError(f"{attribute.name} is {value!s}", hint="a whole number above zero")
