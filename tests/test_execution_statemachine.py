@@ -343,7 +343,7 @@ class World:
             latency_ms=10,
         )
         self.venue = FaultyGateway(
-            paper, FaultScript(), timeout_ms=TIMEOUT_MS, recv_window_ms=TIMEOUT_MS
+            paper, FaultScript(), timeout_ms=TIMEOUT_MS, recv_window_ms=4 * TIMEOUT_MS
         )
         self.do(self.venue.__aenter__())
         self.venue.on_arrival.append(self._arrived)
@@ -752,7 +752,7 @@ LOST = [
     Truncate(),
     Late(0.3),
     Late(1.5),
-    Late(1.9),
+    Late(3.5),
     *(
         Answer(status, code, acts=acts)
         for status, code in ((500, -1000), (503, -1001), (400, -1006))
@@ -954,7 +954,7 @@ class Machine(RuleBasedStateMachine):
             self.world.close()
 
 
-SOAK = int(os.environ.get("TRIARB_SOAK", "0"))
+SOAK = int(os.environ.get("TRIARB_EXAMPLES", "0"))
 """How many examples under random seeds; 0 runs those under fixed ones."""
 
 
