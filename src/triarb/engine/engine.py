@@ -1,8 +1,8 @@
 """Engine: five injected parts and a loop."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext, suppress
 from decimal import Decimal
 from typing import Self
 
@@ -11,7 +11,8 @@ import attrs
 from triarb.clock import NS_PER_SECOND, Clock, SystemClock
 from triarb.engine.feed import Feed
 from triarb.engine.finishing import alarm, to_the_end
-from triarb.engine.judging import Judge
+from triarb.engine.gate import Gate
+from triarb.engine.judging import Judge, no_room
 from triarb.engine.observers import Observer, Observers
 from triarb.engine.opening import lift, own_ledger, settle, unsettled
 from triarb.engine.sweeping import Sweep, left_overs, sweep_plan, way_back
@@ -20,14 +21,11 @@ from triarb.engine.watching import Watch
 from triarb.exceptions import LedgerError, UsageError
 from triarb.execution import ExecutionContext, Executor, Recovery, SequentialExecutor
 from triarb.execution.claims import Claim
-from triarb.execution.executor import Selective, settings_of
-from triarb.execution.halt import HaltLatch, halt_file
+from triarb.execution.executor import settings_of
 from triarb.execution.ids import check_epoch, new_epoch
-from triarb.execution.keeping import UNWRITTEN, Unwritten, unwritten_file
-from triarb.execution.sending import Outgoing
 from triarb.finders import BoundedCycleFinder
 from triarb.finders.finder import CycleFinder
-from triarb.gateways.gateway import Budgeted, ExchangeGateway
+from triarb.gateways.gateway import ExchangeGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.model import (
     EngineEvent,
@@ -37,9 +35,7 @@ from triarb.model import (
     Halted,
     LedgerEvent,
     Opportunity,
-    Order,
     Plan,
-    Purpose,
     Refused,
 )
 from triarb.report import Report
@@ -103,7 +99,6 @@ class Engine:
         self.executor: Executor = executor or SequentialExecutor()
         self.clock: Clock = clock or gateway.clock
         self.start = tuple(start)
-        self.freeze = freeze
         self.recovery: Recovery | None = None
         self._ledger = ledger
         self._owned: SqlLedger | None = None
@@ -114,9 +109,7 @@ class Engine:
         self._feed: Feed | None = None
         self._stop = asyncio.Event()
         self._ended = False
-        self._latch = HaltLatch()
-        self._outgoing = Outgoing()
-        self._unwritten = Unwritten()
+        self._gate = Gate(freeze=freeze)
         self._tally = Tally()
         self._watch = Watch(Claim.of(claim, foreign_prefixes), watch_seconds)
 
@@ -124,21 +117,20 @@ class Engine:
         if self._ledger is None:
             self._ledger = self._owned = await own_ledger(self.gateway).__aenter__()
         try:
-            if isinstance(self._ledger, SqlLedger) and self._ledger.path is not None:
-                self._latch.keep_in(halt_file(self._ledger.path))
-                self._unwritten = Unwritten(unwritten_file(self._ledger.path))
-            with self._halting_if_unwritten():
+            path = self._ledger.path if isinstance(self._ledger, SqlLedger) else None
+            self._gate.belongs_to(self._ledger, path)
+            with self._gate.halting_if_unwritten():
                 self.recovery = await settle(
                     self._ledger,
                     self.gateway,
                     self.clock,
                     self._epoch,
                     settings=settings_of(self.executor),
-                    gate=self._gate,
+                    gate=self._gate.ask,
                     emit=self._emit,
                     claim=self._watch.claim,
-                    outgoing=self._outgoing,
-                    unwritten=self._unwritten,
+                    outgoing=self._gate.outgoing,
+                    unwritten=self._gate.unwritten,
                 )
             self._watch.looked(self.clock.now_ns())
             await self._journal_halt()  # one from before it was open
@@ -176,8 +168,7 @@ class Engine:
         Raises:
             LedgerError: it could not be made durable in the latch's file or in the ledger; it holds nevertheless.
         """
-        self._latch.set(reason)  # first, so that no order passes the gate while the ledger writes
-        await self._outgoing.settled(self._is_shut)
+        await self._gate.shut(reason)
         if self._opened:
             await self._journal_halt()
 
@@ -190,7 +181,7 @@ class Engine:
         unproven = unsettled(self.ledger.portfolio())
         if unproven is not None:
             raise UsageError(unproven.sentence, hint="settle its order at the exchange first")
-        await lift(self.ledger, self._latch, by, self.clock.now_ns())
+        await lift(self.ledger, self._gate.latch, by, self.clock.now_ns())
 
     async def sweep(self, to: str, *, carry_out: bool = False) -> Sweep:
         """Plan how what executions left in other assets comes back into `to`, one execution each; trade it if asked to.
@@ -253,7 +244,7 @@ class Engine:
             plan = self._blocked() or await judge.decide(cycle)
             if isinstance(plan, Refused):
                 judge.declined(cycle, plan)
-            elif (full := self._room(plan)) is not None:
+            elif (full := no_room(plan, self.executor, self.gateway, self.ledger)) is not None:
                 judge.declined(cycle, full)
             else:
                 return await self._execute(plan)
@@ -305,7 +296,7 @@ class Engine:
             with after_all:
                 await self.ledger.append(ended)
         portfolio = self.ledger.portfolio()
-        halted = self._halt_reason()
+        halted = self._gate.halted
         halt = [Halted(ended.at_ns, halted)] if halted is not None else []
         report = Report.of([*done, *halt, ended])
         return attrs.evolve(report, unfinished=(*portfolio.stuck, *portfolio.open))
@@ -343,20 +334,10 @@ class Engine:
         self._tally.counts["quotes"] += changes
         return True
 
-    def _room(self, plan: Plan) -> Refused | None:
-        """Why the executor would not carry out `plan`, or the exchange might not take all its orders; None if they would."""
-        if isinstance(self.executor, Selective):
-            refused = self.executor.refuses(plan, self.ledger.portfolio())
-            if refused is not None:
-                return refused
-        orders = len(plan.legs) + settings_of(self.executor).unwinding.max_orders
-        orders += sum(bool(leg.resend) for leg in plan.legs)
-        return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
-
     async def _execute(self, plan: Plan, executor: Executor | None = None) -> Execution:
         # A cancelled engine does not leave a cycle between two legs.
         work = (executor or self.executor).execute(plan, self._context())
-        with self._halting_if_unwritten():
+        with self._gate.halting_if_unwritten():
             execution, cancelled = await to_the_end(work, self.stop)
         self._emit(Executed(execution.ended_ns, execution))
         if cancelled:
@@ -370,42 +351,17 @@ class Engine:
             rates=self._market.rates.view(),
             ledger=self.ledger,
             clock=self.clock,
-            gate=self._gate,
+            gate=self._gate.ask,
             emit=self._emit,
             epoch=self._epoch,
             number=self.ledger.portfolio().started + 1,
-            outgoing=self._outgoing,
-            unwritten=self._unwritten,
+            outgoing=self._gate.outgoing,
+            unwritten=self._gate.unwritten,
         )
-
-    def _gate(self, _order: Order, purpose: Purpose) -> Refused | None:
-        """A halt lets nothing open; what closes passes, unless the halt is to freeze all."""
-        halted = self._halt_reason()
-        if halted is None or (purpose is not Purpose.OPEN and not self.freeze):
-            return None
-        return Refused("engine.halted", f"halted: {halted}")
-
-    def _is_shut(self, order: Order, purpose: Purpose) -> bool:
-        return self._gate(order, purpose) is not None
-
-    @contextmanager
-    def _halting_if_unwritten(self) -> Iterator[None]:
-        """Halt where the ledger does not take what orders did: the latch needs no ledger."""
-        try:
-            yield
-        except LedgerError as error:
-            if error.code == UNWRITTEN:
-                with suppress(LedgerError):  # then it holds in memory; the first word counts
-                    self._latch.set(error.message)
-            raise
-
-    def _halt_reason(self) -> str | None:
-        """The latch first: the ledger may still be writing it. An earlier engine's halt may be in the ledger only."""
-        return self._latch.reason or self.ledger.portfolio().halted
 
     async def _journal_halt(self) -> None:
         """Write a halt that the ledger does not know yet."""
-        reason = self._latch.reason
+        reason = self._gate.latch.reason
         if reason is not None and self.ledger.portfolio().halted is None:
             event = Halted(self.clock.now_ns(), reason)
             await self.ledger.append(event)
@@ -413,7 +369,7 @@ class Engine:
 
     def _blocked(self) -> Refused | None:
         """Why no cycle may be begun now; None if one may."""
-        halted = self._halt_reason()
+        halted = self._gate.halted
         if halted is not None:
             return Refused("engine.halted", f"halted: {halted}")
         return unsettled(self.ledger.portfolio())

@@ -9,7 +9,10 @@ from triarb.clock import Clock
 from triarb.engine.feed import Feed
 from triarb.engine.tally import Tally
 from triarb.exceptions import GatewayError
+from triarb.execution import Executor, Selective
+from triarb.execution.executor import settings_of
 from triarb.finders.finder import CycleFinder
+from triarb.gateways.gateway import Budgeted, ExchangeGateway
 from triarb.ledger import Ledger
 from triarb.model import (
     Confirmed,
@@ -119,3 +122,16 @@ class Judge:
         """Count and tell why a nomination went no further."""
         self.tally.refused[refused.code] += 1
         self.emit(Declined(self.clock.now_ns(), cycle, refused))
+
+
+def no_room(
+    plan: Plan, executor: Executor, gateway: ExchangeGateway, ledger: Ledger
+) -> Refused | None:
+    """Why the executor would not carry out `plan`, or the exchange might not take all its orders; None if they would."""
+    if isinstance(executor, Selective):
+        refused = executor.refuses(plan, ledger.portfolio())
+        if refused is not None:
+            return refused
+    orders = len(plan.legs) + settings_of(executor).unwinding.max_orders
+    orders += sum(bool(leg.resend) for leg in plan.legs)
+    return gateway.room_for(orders) if isinstance(gateway, Budgeted) else None
