@@ -256,7 +256,10 @@ async def test_a_word_that_cannot_be_true_is_refused(ledger, word, said):
         ({"never": True, "evidence": " "}, "say how you know"),
         ({}, "say one of never and filled"),
         ({"filled": D(2)}, "give base units, those on record included"),
-        ({"filled": D(1)}, "give the average price, and the fees by asset, if only {}"),
+        (
+            {"filled": D(1)},
+            "give the average price, and the fees by asset; 0 of one where there were none",
+        ),
     ],
 )
 async def test_a_refused_word_tells_what_would_do(ledger, word, hint):

@@ -8,7 +8,8 @@ from triarb.clock import NS_PER_SECOND, ManualClock
 from triarb.exceptions import GatewayUnavailable
 from triarb.execution.machine import begin, found, instruction, on
 from triarb.execution.messages import BalancesRead, Do, Rules, Sending
-from triarb.execution.proving import prove, submitted
+from triarb.execution.proving import prove
+from triarb.execution.sending import submitted
 from triarb.ledger import SqlLedger
 from triarb.model import (
     Balance,
@@ -108,8 +109,7 @@ async def test_what_a_gateway_fails_with_is_the_reason(gateway, reason):
 
 async def test_an_answer_that_is_none_proves_nothing():
     """A4: a gateway that answers something else than a submission leaves the order unknown, and is quoted."""
-    state = begin(ORDER, Market("BTC/USDT", "BTC", "USDT"), RULES)
-    answer = await submitted(state, Nowhere())
+    answer = await submitted(ORDER, Nowhere())
     assert answer.status is SubmissionStatus.UNKNOWN
     assert answer.reason == "the gateway answered a str"
 
