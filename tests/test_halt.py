@@ -13,7 +13,7 @@ import pytest
 from triarb.cli import main
 from triarb.clock import NS_PER_SECOND
 from triarb.engine import Engine
-from triarb.exceptions import LedgerError
+from triarb.exceptions import LedgerError, UsageError
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.replay import ReplayGateway
@@ -151,6 +151,8 @@ async def test_an_engine_whose_ledger_failed_in_a_cycle_begins_no_other():
             await engine.run(cycles=1)
         assert ledger.portfolio().open == (1,)
         ledger.mended = True
+        with pytest.raises(UsageError, match="execution 1 was cut off"):
+            await engine.resume("a person")
         report = await engine.run(cycles=1)
         assert report.unfinished == (1,)
         assert ledger.portfolio().started == 1
