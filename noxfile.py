@@ -72,7 +72,8 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on the installed package; on the oldest Python with branch coverage."""
     install(session, ".[fast,testing]", "tests")
-    coverage = ("--cov", "--cov-report=term") if session.python == PYTHONS[0] else ()
+    oldest = session.python == PYTHONS[0]
+    coverage = ("--cov", "--cov-report=term") if oldest else ("-m", "not once")
     session.run("pytest", "-q", "-n", "2", *coverage, *session.posargs, env=ENV)
 
 
@@ -103,7 +104,7 @@ def octobot(session: nox.Session) -> list[str]:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """What takes too long for every change, each part under a random seed, which it prints."""
+    """What takes too long for every change, under random seeds."""
     install(session, ".[testing]", "tests")
     kill_processes(session)
 
