@@ -130,14 +130,16 @@ class BareCommits:
         ):
             self.target.execute(statement)
 
-    def of_last_legs(self, legs: int) -> list[float]:
-        """By leg of the last execution, how long its commits take, in milliseconds."""
+    def of_last_execution(self) -> list[float]:
+        """By leg, how long its commits take, in milliseconds."""
         query = "SELECT * FROM journal ORDER BY seq DESC LIMIT 100"
         rows = list(self.source.execute(query))[::-1]
-        starts = [n for n, row in enumerate(rows) if row[2] == "Intended"][-legs:]
+        kinds = [row[2] for row in rows]
+        began = len(kinds) - kinds[::-1].index("ExecutionStarted")
+        starts = [n for n in range(began, len(rows)) if kinds[n] == "Intended"]
         times = []
         for start in starts:
-            end = next(n for n in range(start, len(rows)) if rows[n][2] == "Proven")
+            end = kinds.index("Proven", start)
             times.append(sum(map(self._commit, rows[start : end + 1])))
         return times
 
@@ -190,11 +192,12 @@ async def costs(port: int, folder: Path, cycles: int) -> Costs:
                     "cost",
                     number,
                 )
-                done = (await executor.execute(plan, context)).legs
+                fresh = attrs.evolve(plan, decided_ns=gateway.clock.now_ns())
+                done = (await executor.execute(fresh, context)).legs
                 result.legs.extend((leg.done_ns - leg.sent_ns) / 1e6 for leg in done)
                 ends = pairwise(done)
                 result.between.extend((b.sent_ns - a.done_ns) / 1e6 for a, b in ends)
-                result.commits.extend(commits.of_last_legs(len(plan.legs)))
+                result.commits.extend(commits.of_last_execution())
     return result
 
 

@@ -1,7 +1,8 @@
 """The mistakes that mutmut makes by itself, in the rooms where money is counted, sent and limited.
 
 It works in a copy of the project. Where fewer than `LEAST` of them are found, the run fails; those that no test finds are
-listed. What is known of those that stay is in `docs/guarantees.md`: they change a message, or nothing that can be seen.
+listed with what they change. Most that stay change the words of a message, or nothing that can be seen: a rounding's side at
+a value that has no rest, a digit set that is stripped, a default that every caller gives.
 """
 
 import json

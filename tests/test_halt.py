@@ -13,9 +13,8 @@ import pytest
 from triarb.cli import main
 from triarb.clock import NS_PER_SECOND
 from triarb.engine import Engine
-from triarb.exceptions import LedgerError
+from triarb.exceptions import LedgerError, UsageError
 from triarb.execution.halt import HaltLatch, halt_file
-from triarb.execution.keeping import WAITS_SECONDS
 from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.replay import ReplayGateway
 from triarb.ledger import SqlLedger
@@ -125,13 +124,13 @@ async def test_a_file_made_by_others_stops_an_engine_and_is_journalled(ledger_fi
 
 
 class FailingLedger(SqlLedger):
-    """Fails as often as it is tried to write the second answer."""
+    """Fails from the second answer on, until it is mended."""
 
-    answers = 0
+    answers, mended = 0, False
 
     async def append(self, event, /):
         self.answers += isinstance(event, Answered)
-        if isinstance(event, Answered) and 2 <= self.answers <= 2 + len(WAITS_SECONDS):
+        if self.answers >= 2 and not self.mended:
             raise LedgerError("the disk is full", code="ledger.write")
         await super().append(event)
 
@@ -152,6 +151,9 @@ async def test_an_engine_whose_ledger_failed_in_a_cycle_begins_no_other():
         with pytest.raises(LedgerError, match="full"):
             await engine.run(cycles=1)
         assert ledger.portfolio().open == (1,)
+        ledger.mended = True
+        with pytest.raises(UsageError, match="execution 1 was cut off"):
+            await engine.resume("a person")
         report = await engine.run(cycles=1)
         assert report.unfinished == (1,)
         assert ledger.portfolio().started == 1
