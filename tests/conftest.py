@@ -6,6 +6,7 @@ import os
 import pytest
 from hypothesis import settings
 
+from triarb.operations.arming import UNATTENDED
 from triarb.operations.settings import GUIDE
 
 decimal.DefaultContext.traps[decimal.FloatOperation] = True
@@ -21,3 +22,6 @@ def _own_data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     for name in [name for name in os.environ if name.startswith("TRIARB_") or name in GUIDE]:
         monkeypatch.delenv(name)
+    for name in UNATTENDED:  # a test that is about them says so itself; pytest minds its own
+        if not name.startswith("PYTEST"):
+            monkeypatch.delenv(name, raising=False)

@@ -634,8 +634,6 @@ def test_the_command_trades_on_production_only_armed(exchange, capsys):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CONFIRMATION, "ada")
         patch.delenv("PYTEST_CURRENT_TEST")
-        patch.delenv("CI", raising=False)
-        patch.delenv("GITHUB_ACTIONS", raising=False)
         assert main(command) == 1
         assert "triarb doctor has not examined" in capsys.readouterr().out
         assert main(["doctor"]) == 0

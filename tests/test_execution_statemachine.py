@@ -989,7 +989,6 @@ def check_counts():
     for outcome in (OrderOutcome.PARTIAL, OrderOutcome.REJECTED, OrderOutcome.NEVER):
         assert COUNTS[f"order {outcome}"], f"no order ended {outcome}"
     assert COUNTS["crashes"] > 20
-    assert COUNTS["orders while halted"]
 
 
 @pytest.mark.parametrize("number", range(1, 5))

@@ -100,7 +100,7 @@ def test_run_takes_its_options_from_where_paper_does(capsys, binance):
 
 
 REFUSED = {
-    "production asked for": ({"TRIARB_LIVE": "true", "TRIARB_SANDBOX": "false"}, "binance", 1, "gateway.production"),
+    "production asked for": ({"TRIARB_LIVE": "true", "TRIARB_SANDBOX": "false"}, "binance", 1, "arming.refused"),
     "no sandbox wanted": ({"TRIARB_SANDBOX": "false"}, "binance", 1, "gateway.production"),
     "no keys": ({"TRIARB_API_KEY": ""}, "binance", 2, "config.required"),
     "another company's sandbox": ({}, "binanceus", 1, "gateway.foreign_sandbox"),
