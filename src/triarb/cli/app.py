@@ -29,6 +29,8 @@ COMMANDS = {  # each is imported when it is asked for
     "report": "Report what the runs of a ledger came to.",
     "halt": "Stop all trading on ledgers: no new exposure from now on.",
     "resume": "Lift the halt of a ledger, by hand.",
+    "ack": "Acknowledge that you looked at a bot.",
+    "audit": "Check an audit log, or show what it says last.",
 }
 for name, summary in COMMANDS.items():
     app.command(f"triarb.cli.{name}:{name}", name=name, help=summary)
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         return DONE
-    return {"halted": HALTED, "stuck": STUCK}.get(str(state), DONE)
+    return {"halted": HALTED, "stuck": STUCK, "broken": FAILED}.get(str(state), DONE)
 
 
 def _fail_config(tokens: Sequence[str], error: ConfigError) -> int:

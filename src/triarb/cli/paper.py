@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from triarb.cli.output import error_console, print_report, printable
 from triarb.cli.running import run_engine
 from triarb.cli.scan import Flag
-from triarb.operations import Parts, TradingConfig
+from triarb.operations import Oversight, Parts, TradingConfig
 from triarb.operations.parts import why_paper
 
 
@@ -94,5 +94,6 @@ def paper(
         finder=parts.finder,
         ledger_path=parts.ledger,
         start=parts.start,
+        watch=Oversight.of(told, parts.ledger.resolve(), "paper"),
     )
     return print_report(done, title=f"ledger {parts.ledger}", as_json=json)

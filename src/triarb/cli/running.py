@@ -4,14 +4,18 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from triarb.cli.live import LiveView
 from triarb.engine import Engine
+from triarb.engine.observers import Observer
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.ledger import SqlLedger
 from triarb.report import Report
+
+if TYPE_CHECKING:  # it loads what reads settings, which the demo does without
+    from triarb.operations import Oversight
 
 IN_MEMORY: Final = "sqlite://"
 
@@ -24,9 +28,12 @@ def run_engine(
     seconds: float | None = None,
     cycles: int | None = None,
     ledger_path: Path | None = None,
+    watch: "Oversight | None" = None,
     **parts: Any,
 ) -> Report:
     """Run an engine of `parts` over `gateway` to its end and report; without a path its ledger is in memory.
+
+    What `watch` holds watches over it.
 
     The first SIGINT or SIGTERM lets an execution under way finish; the second ends the process at once. SIGUSR1 halts,
     where the ledger is a file.
@@ -36,8 +43,16 @@ def run_engine(
     async def run() -> Report:
         async with AsyncExitStack() as opened:
             await opened.enter_async_context(gateway)
-            ledger = await opened.enter_async_context(SqlLedger(ledger_path or IN_MEMORY))
-            engine = Engine(gateway, ledger=ledger, observers=(view,) if view else (), **parts)
+            observers: tuple[Observer, ...] = (view,) if view else ()
+            if watch is not None:
+                await opened.enter_async_context(watch)
+                observers += watch.observers
+                parts["risk"] = watch.guarded(parts["risk"])
+            tap = watch.tap if watch else None
+            ledger = await opened.enter_async_context(SqlLedger(ledger_path or IN_MEMORY, tap=tap))
+            engine = Engine(gateway, ledger=ledger, observers=observers, **parts)
+            if watch is not None:
+                await opened.enter_async_context(watch.over(engine, ledger))
             loop = asyncio.get_running_loop()
 
             def stop() -> None:
