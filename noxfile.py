@@ -101,6 +101,19 @@ def octobot(session: nox.Session) -> list[str]:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """What takes too long for every change."""
+    install(session, ".[testing]", "tests")
+    grow_old(session)
+
+
+def grow_old(session: nox.Session) -> None:
+    """Let an engine see 100,000 changes of quotes, and look whether it grows; TRIARB_TICKS says otherwise."""
+    ticks = os.environ.get("TRIARB_TICKS", "100000")
+    session.run("pytest", "-q", "-s", "tests/test_growth.py", env=ENV | {"TRIARB_TICKS": ticks})
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Mistakes that the law of execution forbids, made one by one: each must break a test."""
     install(session, ".[testing]", "tests")
