@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-NAMES = ("finders",)  # modules beside this one, each with a `report(console, options)`
+NAMES = ("finders", "ticks")  # modules beside this one, each with a `report(console, options)`
 
 
 def main() -> None:

@@ -228,3 +228,20 @@ def test_slack_speaks_of_cycles_up_to_its_length():
     slack = attrs.evolve(flat, slack=0.004, threshold=0.013, max_legs=3)
     assert verify(slack, rates) is None
     assert str(slack) == "no cycle of up to 3 legs has an edge above 130.849 bps"
+
+
+def test_what_held_edges_stand_out_by_is_checked():
+    """A sum that covers them proves the threshold for any length; one that does not, or that is none, is refused."""
+    rates = table(0, ("A/B", "2", "2"), ("B/C", "3", "3"), ("A/C", "6.018", "6.02"))
+    flat = {"A": -math.log(6), "B": -math.log(3), "C": 0.0}
+    held = frozenset({("A", "C")})
+    certificate = Certificate(flat, threshold=0.005, held=held, outstanding=math.log(1.003))
+    assert verify(certificate, rates) is None
+    assert certificate.proves_none
+    assert str(certificate) == "no cycle of any length has an edge above 50.1252 bps"
+    assert not attrs.evolve(certificate, threshold=0.001).proves_none
+    assert not attrs.evolve(certificate, outstanding=math.inf).proves_none
+    fault = verify(attrs.evolve(certificate, outstanding=0.002), rates)
+    assert fault == "the edges held aside stand out by 0.003 together"
+    for none in (math.nan, -0.1):
+        assert "together" in (verify(attrs.evolve(certificate, outstanding=none), rates) or "")

@@ -309,7 +309,7 @@ def test_help_lists_only_what_works():
     assert done.returncode == 0
     for name in ("scan", "demo", "paper", "report"):
         assert name in done.stdout
-    assert "recover" not in done.stdout
+    assert "backtest" not in done.stdout
 
 
 def test_a_closed_pipe_is_no_error(snapshot_file):

@@ -19,6 +19,7 @@ from triarb.market.tape import Tape
 from triarb.model import (
     Approved,
     BalancesSet,
+    Compared,
     Confirmed,
     Declined,
     EpochStarted,
@@ -280,8 +281,8 @@ async def test_a_paper_ledger_resumes_its_own_balances():
         assert [e.reason for e in flows] == ["opening"]
 
 
-async def test_balances_that_differ_at_start_are_booked_as_found():
-    """What the exchange holds beyond the ledger is booked with its reason, so that the two agree."""
+async def test_what_is_there_beyond_the_ledger_at_a_start_is_not_adopted():
+    """B6: what the exchange holds beyond the ledger is noted, and not traded with."""
     async with SqlLedger("sqlite://") as ledger:
         await ledger.append(EpochStarted(0, "aaaa"))
         await ledger.append(BalancesSet(0, {"USDT": Decimal(10)}, "opening"))
@@ -296,8 +297,9 @@ async def test_balances_that_differ_at_start_are_booked_as_found():
 
         async with gateway, Engine(Real(), risk=LIMITS, ledger=ledger):
             pass
-        (_, found) = [e for e in ledger.events() if isinstance(e, BalancesSet)]
-        assert (found.reason, found.changes) == ("found at start", {"USDT": Decimal(990)})
+        [noted] = [e for e in ledger.events() if isinstance(e, Compared)]
+        assert noted.beyond == {"USDT": Decimal(990)}
+        assert ledger.portfolio().free("USDT") == 10
 
 
 async def test_a_broken_policy_stops_the_engine_without_an_order():

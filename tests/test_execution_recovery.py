@@ -101,12 +101,13 @@ async def test_a_first_start_takes_the_balances_as_its_opening():
     assert found.missing == {}
 
 
-async def test_what_is_there_beyond_the_ledger_is_booked_and_told(ledger):
-    """B6: a deposit that nobody told of is booked as found, and the report says so per asset."""
+async def test_what_is_there_beyond_the_ledger_is_told_and_never_adopted(ledger):
+    """B6: a deposit that nobody told of is told once per asset, and stays its owner's until a flow books it."""
     found = await recovered(ledger, Silent(USDT=1000, BTC=2))
     assert found.drift == {"BTC": D(2)}
-    assert str(found) == "BTC: the exchange holds 2 more than the ledger"
-    assert ledger.portfolio().balances["BTC"] == 2
+    assert str(found) == "BTC: 2 came to the exchange; it is not the ledger's"
+    assert dict(ledger.portfolio().balances) == {"USDT": 1000}
+    assert dict(ledger.portfolio().beyond) == {"BTC": 2}
     assert str(await recovered(ledger, Silent(USDT=1000, BTC=2))) == "nothing to recover"
 
 

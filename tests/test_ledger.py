@@ -31,6 +31,8 @@ from triarb.market.fee_check import check_fees
 from triarb.model import (
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
     EpochStarted,
     Execution,
     ExecutionEnded,
@@ -153,7 +155,9 @@ EXECUTIONS = st.builds(
 COUNTS = st.dictionaries(TEXTS, st.integers(0, 2**70), max_size=3)
 NUMBER = st.integers(1, 9)
 BY_KIND: dict[type, st.SearchStrategy[LedgerEvent]] = {
-    EpochStarted: st.builds(EpochStarted, TIMES, TEXTS),
+    EpochStarted: st.builds(EpochStarted, TIMES, TEXTS, TEXTS, TEXTS),
+    Claimed: st.builds(Claimed, TIMES, CHANGES),
+    Compared: st.builds(Compared, TIMES, CHANGES),
     BalancesSet: st.builds(BalancesSet, TIMES, CHANGES, TEXTS),
     ExecutionStarted: st.builds(ExecutionStarted, TIMES, NUMBER, PLANS),
     Intended: st.builds(Intended, TIMES, NUMBER, st.integers(1, 3), ORDERS),
@@ -514,10 +518,11 @@ def test_halt_and_epoch_are_remembered():
     books = Accounts()
     books.apply(EpochStarted(0, "first"))
     books.apply(Halted(0, "loss"))
-    books.apply(EpochStarted(0, "second"))
-    assert (books.state.epoch, books.state.portfolio.halted) == ("second", "loss")
+    books.apply(EpochStarted(3, "second"))
+    portfolio = books.state.portfolio
+    assert (dict(portfolio.epochs), portfolio.halted) == ({"first": 0, "second": 3}, "loss")
     books.apply(Resumed(0, "me"))
-    assert books.state.portfolio == Portfolio()
+    assert books.state.portfolio == Portfolio(epochs={"first": 0, "second": 3})
 
 
 def test_nobody_changes_a_portfolio():

@@ -4,6 +4,7 @@ import itertools
 import math
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import event, given, settings, strategies as st
 
 from triarb.exceptions import UsageError
 from triarb.finders import BoundedCycleFinder, CertifiedCycleMonitor, Verdict
+from triarb.finders.compiled import is_installed
 from triarb.market import Certificate, FeeSchedule, RateTable, verify
 from triarb.market.generator import GeneratedExchange
 from triarb.model import Market, Quote, Withdrawn
@@ -53,10 +55,27 @@ def changes(draw, markets: list[Market], quoted: list[Quote]) -> Quote | Withdra
     return draw(quotes(market, fair.quantize(Decimal("1E-9")) or Decimal(1)))
 
 
-@settings(max_examples=120)
+KERNELS = [False, True] if is_installed() else [False]
+"""Plain and, where numba is, compiled."""
+
+
+def monitors(rates: RateTable, **question) -> list[CertifiedCycleMonitor]:
+    """One monitor of each kind, each on a table of its own with the quotes of `rates`."""
+    view = rates.view()
+    tables = [
+        RateTable(view.markets.values(), FeeSchedule(view.fees), view.quotes.values())
+        for _ in KERNELS
+    ]
+    return [
+        CertifiedCycleMonitor(table, compiled=compiled, **question)
+        for table, compiled in zip(tables, KERNELS, strict=True)
+    ]
+
+
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_after_any_changes_it_answers_as_a_fresh_search(data):
-    """Cycles, verdict and certificate after every one of some changes, against a search and every cycle there is."""
+    """Cycles, verdict and proof after each of some changes, plain and compiled, against a search and every cycle."""
     markets, fees, quoted = data.draw(exchanges(min_assets=3, max_assets=5, max_markets=10))
     min_legs = data.draw(st.integers(2, 3))
     question = {
@@ -67,13 +86,14 @@ def test_after_any_changes_it_answers_as_a_fresh_search(data):
     }
     finder = BoundedCycleFinder(**question)
     fresh = RateTable(markets, fees, quoted)
-    monitor = finder.monitor(RateTable(markets, fees, quoted))
+    kept = monitors(fresh, **question)
     for change in [None, *data.draw(st.lists(changes(markets, quoted), max_size=12))]:
-        verdict = monitor.verdict
         if change is not None:
             fresh.update(change)
-            verdict = monitor.update(change)
-        agrees(monitor, verdict, finder, fresh)
+        for monitor in kept:
+            verdict = monitor.verdict if change is None else monitor.update(change)
+            agrees(monitor, verdict, finder, fresh)
+        assert len({str(sorted(m.certificate().potentials.items())) for m in kept}) == 1
         event(verdict)
 
 
@@ -90,9 +110,12 @@ def agrees(
     assert verify(certificate, rates) is None
     walks = closed_walks(rates)
     legs, threshold = finder.criteria.max_legs, finder.criteria.threshold
+    assert not certificate.proves_none or not found
     if verdict is Verdict.PROVED_NONE:
-        assert all(ratio <= 1 for _, ratio in walks)
-        assert (certificate.slack, certificate.max_legs) == (0, None)
+        assert certificate.proves_none
+        assert certificate.max_legs is None
+        assert all(ratio <= threshold for _, ratio in walks if certificate.held)
+        assert all(ratio <= 1 for _, ratio in walks if not certificate.held)
     names = rates.assets
     held = {
         edge
@@ -102,18 +125,22 @@ def agrees(
     for walk, ratio in walks:
         if len(walk) <= legs and ratio > threshold:
             assert held.intersection(walk)
-    if all(math.log(ratio) < len(walk) * certificate.slack - 1e-9 for walk, ratio in walks):
+    if all(math.log(ratio) < -1e-9 for _, ratio in walks):
         assert not held
-        assert verdict is (Verdict.NONE_UP_TO_N if certificate.slack else Verdict.PROVED_NONE)
+        assert verdict is Verdict.PROVED_NONE
+    if all(math.log(ratio) < len(walk) * certificate.slack - 1e-9 for walk, ratio in walks):
+        assert certificate.proves_none
 
 
-def test_a_generated_exchange_is_followed_tick_by_tick():
+@pytest.mark.parametrize("compiled", KERNELS)
+def test_a_generated_exchange_is_followed_tick_by_tick(compiled):
     """Hundreds of ticks of sixty markets with planted dislocations: every answer as a fresh search gives it."""
     made = GeneratedExchange(100, seed=3, dislocations_per_minute=6000, taker_fee_bps="0.5")
     snapshot = made.snapshot()
     finder = BoundedCycleFinder(min_legs=2, max_legs=4)
     fresh = RateTable(snapshot.markets, snapshot.fees(), snapshot.quotes)
-    monitor = finder.monitor(RateTable(snapshot.markets, snapshot.fees(), snapshot.quotes))
+    table = RateTable(snapshot.markets, snapshot.fees(), snapshot.quotes)
+    monitor = CertifiedCycleMonitor(table, min_legs=2, max_legs=4, compiled=compiled)
     seen = set()
     for number, tick in enumerate(itertools.islice(made.ticks(600), 3000)):
         fresh.update(tick)
@@ -124,9 +151,10 @@ def test_a_generated_exchange_is_followed_tick_by_tick():
     assert seen == {Verdict.PROVED_NONE, Verdict.LISTED}
 
 
-def test_the_conformance_check_passes():
+@pytest.mark.parametrize("compiled", KERNELS)
+def test_the_conformance_check_passes(compiled):
     """The default holds to the contract of a monitor."""
-    check_monitor(CertifiedCycleMonitor)
+    check_monitor(partial(CertifiedCycleMonitor, compiled=compiled))
 
 
 class Liar(CertifiedCycleMonitor):
@@ -210,25 +238,46 @@ def test_ties_are_exact():
     assert monitor.update(at("A/C", "6", "6.1")) is Verdict.NONE_UP_TO_N
 
 
-def test_a_threshold_proves_up_to_the_asked_number_of_legs():
-    """30 bps over three legs are below a threshold of 50 bps, at which the slack is a third of its log."""
+def test_a_threshold_is_proved_while_all_that_stands_out_is_below():
+    """30 bps over three legs stand out, but no cycle of any length beats 50 bps by them; the certificate says so."""
     monitor = triangle(min_edge_bps=50)
-    assert monitor.update(at("A/C", "6.018", "6.02")) is Verdict.NONE_UP_TO_N
+    assert monitor.update(at("A/C", "6.018", "6.02")) is Verdict.PROVED_NONE
     certificate = monitor.certificate()
-    assert certificate.max_legs == 3
+    assert (certificate.max_legs, certificate.slack) == (None, 0)
+    assert certificate.held
     assert certificate.threshold == math.log1p(0.005)
-    assert certificate.slack * 3 == pytest.approx(certificate.threshold)
-    assert certificate.held == frozenset()
+    assert certificate.outstanding == pytest.approx(math.log(6.018 / 6))
+    assert str(certificate) == "no cycle of any length has an edge above 50 bps"
+    assert verify(certificate, monitor.rates) is None
     assert monitor.update(at("A/C", "6.031", "6.04")) is Verdict.LISTED
     assert len(monitor.certificate().held) == 1
+    assert monitor.certificate().max_legs == 3
 
 
-@pytest.mark.parametrize("slack_of", ["0.7", "1", "3", "13", "77"])
-def test_slack_never_proves_more_than_the_threshold(slack_of):
+def test_a_threshold_proves_up_to_the_asked_number_of_legs():
+    """Two cycles of 30 bps stand out by 60 together: none of three legs beats 50, with a third of its log as slack."""
+    prices = {"A/B": "2", "B/C": "3", "A/C": "6.018", "A/E": "2", "E/F": "3", "A/F": "6.018"}
+    markets = [Market(symbol, *symbol.split("/")) for symbol in prices]
+    quoted = [Quote(symbol, Decimal(price), Decimal(price)) for symbol, price in prices.items()]
+    table = RateTable(markets, FeeSchedule.flat(0), quoted)
+    monitor = CertifiedCycleMonitor(table, min_edge_bps=50)
+    assert monitor.verdict is Verdict.NONE_UP_TO_N
+    certificate = monitor.certificate()
+    assert verify(certificate, table) is None
+    assert certificate.max_legs == 3
+    assert certificate.slack * 3 == pytest.approx(math.log1p(0.005))
+    assert certificate.held == frozenset()
+
+
+@pytest.mark.parametrize("edge_bps", ["0.7", "1", "3", "13", "77"])
+def test_slack_never_proves_more_than_the_threshold(edge_bps):
     """However a threshold divides by its legs, the slack of all legs is not above it, or `verify` would say so."""
     for legs in range(2, 9):
-        monitor = triangle(min_legs=2, max_legs=legs, min_edge_bps=slack_of)
-        assert verify(monitor.certificate(), monitor.rates) is None
+        monitor = triangle(min_legs=2, max_legs=legs, min_edge_bps=edge_bps, compiled=False)
+        monitor.update(at("A/C", "6.1", "6.1"))
+        certificate = monitor.certificate()
+        assert certificate.slack > 0
+        assert verify(certificate, monitor.rates) is None
 
 
 def test_below_zero_there_is_only_search():
@@ -260,3 +309,25 @@ def test_two_rates_that_fall_can_make_a_cycle_of_two_markets():
     assert monitor.update(at("A/B", "1.999", "2.0002")) is Verdict.LISTED
     (cycle,) = monitor.cycles()
     assert {leg.market.symbol for leg in cycle.legs} == {"A/B", "A/B:2"}
+
+
+@pytest.mark.parametrize("compiled", KERNELS)
+def test_assets_of_any_worth_are_followed(compiled):
+    """Seven markets in a row at 10**30, which floats of worths cannot span: cycles are found, and the proof verifies."""
+    names = "ABCDEFGH"
+    markets = [Market(f"{a}/{b}", a, b) for a, b in itertools.pairwise(names)]
+    markets += [Market("A/X", "A", "X"), Market("X/B", "X", "B")]
+    quoted = [at(market.symbol, "1E30", "1.1E30") for market in markets[:7]]
+    quoted += [at("A/X", "1E15", "1E15"), at("X/B", "1.2E15", "1.3E15")]
+    fees = FeeSchedule.flat(0)
+    fresh = RateTable(markets, fees, quoted)
+    monitor = CertifiedCycleMonitor(RateTable(markets, fees), compiled=compiled)
+    for quote in (*quoted, at("X/B", "0.9E15", "1.3E15")):
+        fresh.update(quote)
+        verdict = monitor.update(quote)
+        assert verify(monitor.certificate(), monitor.rates) is None
+        if quote == quoted[-1]:
+            assert verdict is Verdict.LISTED
+            assert [cycle.id for cycle in monitor.cycles()] == ["A>X>B"]
+    assert verdict in (Verdict.PROVED_NONE, Verdict.NONE_UP_TO_N)
+    assert monitor.cycles() == BoundedCycleFinder().find(fresh) == []

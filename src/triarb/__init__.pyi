@@ -41,6 +41,11 @@ from .finders import (
     CycleMonitor as CycleMonitor,
     Verdict as Verdict,
 )
+from .finders.episodes import (
+    Episode as Episode,
+    Ticks as Ticks,
+    episodes as episodes,
+)
 from .finders.reference import (
     NetworkxCycleFinder as NetworkxCycleFinder,
 )

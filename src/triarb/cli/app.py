@@ -25,12 +25,18 @@ COMMANDS = {  # each is imported when it is asked for
     "scan": "Find the profitable cycles of a snapshot file or a live exchange.",
     "demo": "Run the whole engine on a generated exchange; needs nothing.",
     "paper": "Trade on paper: live prices, simulated orders, a real ledger.",
+    "run": "Trade in an exchange's own sandbox, with keys.",
     "config": "Show what holds and where it comes from; write a file to begin with.",
     "report": "Report what the runs of a ledger came to.",
     "halt": "Stop all trading on ledgers: no new exposure from now on.",
     "resume": "Lift the halt of a ledger, by hand.",
     "ack": "Acknowledge that you looked at a bot.",
     "audit": "Check an audit log, or show what it says last.",
+    "status": "Say where a ledger stands, and what would happen if the plug were pulled.",
+    "recover": "Prove what is open in a ledger and end what was cut off; begin nothing.",
+    "resolve": "Say what became of an order that is stuck.",
+    "flow": "Book a deposit or a withdrawal.",
+    "sweep": "Turn back what executions left in other assets.",
 }
 for name, summary in COMMANDS.items():
     app.command(f"triarb.cli.{name}:{name}", name=name, help=summary)

@@ -1,9 +1,13 @@
-"""The ledgers that commands work on."""
+"""The ledgers that commands work on, and the accounts that they are of."""
 
+import asyncio
+import os
 from pathlib import Path
+from typing import Any
 
 from triarb.exceptions import UsageError
-from triarb.ledger import default_path
+from triarb.ledger import SqlLedger, default_path
+from triarb.operations import Parts, TradingConfig
 
 
 def all_ledgers() -> list[Path]:
@@ -28,3 +32,54 @@ def ledger_file(ledger: str | None) -> Path:
         UsageError: none was named, and there is none.
     """
     return Path(ledger) if ledger is not None else all_ledgers()[-1]
+
+
+def existing_ledger(ledger: str | None) -> Path:
+    """The same, of a command that writes to it: it must be there.
+
+    Raises:
+        UsageError: it is not.
+    """
+    path = ledger_file(ledger)
+    if not path.exists():
+        raise UsageError(f"there is no ledger {path}", hint="name a ledger's file")
+    return path
+
+
+def account_of(target: str | None, config: Path | None) -> tuple[Path, Parts]:
+    """A ledger and the parts of the account that it is of.
+
+    Args:
+        target: a ledger's file; or an exchange's id for the ledger of its sandbox in the user's data folder; None is the
+            ledger that was used last.
+        config: a TOML file with what else it takes, such as keys.
+
+    Raises:
+        UsageError: there is no such ledger, or it does not say whose it is; keys are missing.
+        LedgerError: it cannot be read.
+    """
+    if target is not None and not _is_file(target):
+        path = existing_ledger(os.fspath(default_path(target, "sandbox")))
+        exchange, mode = target, "sandbox"
+    else:
+        path = existing_ledger(target)
+        exchange, mode = asyncio.run(_account(path))
+    if mode not in ("paper", "sandbox"):
+        raise UsageError(
+            f"the ledger {path} is of {exchange} ({mode or 'no account yet'})",
+            hint="this works on the ledgers of triarb paper and triarb run",
+        )
+    options: dict[str, Any] = {"exchange": exchange, "ledger": path}
+    told = TradingConfig.load(config, options=options)
+    return path, Parts.of(told, "paper" if mode == "paper" else "sandbox")
+
+
+def _is_file(target: str) -> bool:
+    path = Path(target)
+    return path.suffix != "" or path.name != target or path.is_file()
+
+
+async def _account(path: Path) -> tuple[str, str]:
+    async with SqlLedger(path, read_only=True) as ledger:
+        portfolio = ledger.portfolio()
+        return portfolio.exchange, portfolio.mode

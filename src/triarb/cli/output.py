@@ -38,6 +38,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def say(line: str) -> None:
+    """One line on the standard output, however long."""
+    console().print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()
 ) -> Table:

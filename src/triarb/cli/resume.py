@@ -41,6 +41,9 @@ async def _resume(path: Path, by: str) -> str | None:
         reason = latch.reason or portfolio.halted
         unproven = unsettled(portfolio)
         if unproven is not None:
-            raise UsageError(unproven.sentence, hint="settle its order at the exchange first")
+            raise UsageError(
+                unproven.sentence,
+                hint="triarb recover looks for it again, triarb resolve takes a person's word",
+            )
         await lift(ledger, latch, by, SystemClock().now_ns())  # also what a policy waits for
         return reason

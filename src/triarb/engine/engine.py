@@ -1,7 +1,8 @@
 """Engine: five injected parts and a loop."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Final, Self
 
 import attrs
@@ -11,9 +12,12 @@ from triarb.engine.feed import Feed
 from triarb.engine.finishing import alarm, to_the_end
 from triarb.engine.observers import Observer, Observers
 from triarb.engine.opening import lift, own_ledger, settle, unsettled
+from triarb.engine.sweeping import Sweep, left_overs, sweep_plan, way_back
 from triarb.engine.tally import Tally, check_end
+from triarb.engine.watching import Watch
 from triarb.exceptions import GatewayError, UsageError
 from triarb.execution import ExecutionContext, Executor, Recovery, SequentialExecutor
+from triarb.execution.claims import Claim
 from triarb.execution.executor import settings_of
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.ids import check_epoch, new_epoch
@@ -68,6 +72,11 @@ class Engine:
         interval_seconds: the least time between two steps; 0 acts on every batch of quotes.
         epoch: what client ids derive from; random unless given. Never give one twice to one exchange account.
         freeze: whether a halt also forbids orders that bring back what a cycle under way is stranded with.
+        claim: the most of each asset that a new ledger opens with, such as ``{"USDT": "500"}``, and nothing of others; the
+            rest of the account is somebody else's. None takes all that is free.
+        foreign_prefixes: how the client ids of others' open orders begin; any other one halts. None leaves all alone that
+            are not of another triarb.
+        watch_seconds: how often balances and open orders are looked at between executions.
 
     Attributes:
         recovery: what was found and done when it was opened; None before.
@@ -88,6 +97,9 @@ class Engine:
         interval_seconds: float = 0.0,
         epoch: str | None = None,
         freeze: bool = False,
+        claim: Mapping[str, str | Decimal] | None = None,
+        foreign_prefixes: Collection[str] | None = None,
+        watch_seconds: float = 60.0,
     ) -> None:
         if isinstance(start, str):
             raise UsageError(f"start is the text {start!r}", hint=f"write start=[{start!r}]")
@@ -111,6 +123,7 @@ class Engine:
         self._ended = False
         self._latch = HaltLatch()
         self._tally = Tally()
+        self._watch = Watch(Claim.of(claim, foreign_prefixes), watch_seconds)
 
     async def __aenter__(self) -> Self:
         if self._ledger is None:
@@ -126,7 +139,9 @@ class Engine:
                 settings=settings_of(self.executor),
                 gate=self._gate,
                 emit=self._emit,
+                claim=self._watch.claim,
             )
+            self._watch.looked(self.clock.now_ns())
             await self._journal_halt()  # one from before it was open
         except BaseException:
             await self.__aexit__()
@@ -176,6 +191,32 @@ class Engine:
             raise UsageError(unproven.sentence, hint="settle its order at the exchange first")
         await lift(self.ledger, self._latch, by, self.clock.now_ns())
 
+    async def sweep(self, to: str, *, carry_out: bool = False) -> Sweep:
+        """Plan how what executions left in other assets comes back into `to`, one execution each; trade it if asked to.
+
+        Each is planned on books that are read for it, also when it is carried out. Nothing is traded where no cycle could
+        be begun.
+
+        Raises:
+            LedgerError: the ledger failed; no order was sent after that.
+            GatewayError: the exchange did not answer, or refuses to trade.
+        """
+        found = Sweep(to)
+        if self._feed is None and not await self._advance():
+            return found
+        for asset, amount in left_overs(self.ledger.portfolio(), to).items():
+            route = await way_back(self._market, self.gateway, asset, amount, to)
+            blocked = self._blocked() if carry_out else None
+            if isinstance(route, Refused):
+                found = attrs.evolve(found, stays={**found.stays, asset: route})
+                continue
+            found = attrs.evolve(found, routes=(*found.routes, route), refused=blocked)
+            if carry_out and blocked is None:
+                plan = sweep_plan(route, self.clock.now_ns())
+                done = await self._execute(plan, SequentialExecutor())
+                found = attrs.evolve(found, executions=(*found.executions, done))
+        return found
+
     def stop(self) -> None:
         """End `run` after the execution that is under way, if one is; before `run`, it ends at once."""
         self._stop.set()
@@ -202,6 +243,7 @@ class Engine:
 
         Carries out nothing after a halt, and while an execution on this ledger has no proven end.
         """
+        await self._watch.look(self.ledger, self.gateway, self.clock, emit=self._emit)
         if not await self._advance():
             return None
         for cycle in self._nominate():
@@ -359,7 +401,7 @@ class Engine:
         orders = len(plan.legs) + settings_of(self.executor).unwinding.max_orders
         return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
 
-    async def _execute(self, plan: Plan) -> Execution:
+    async def _execute(self, plan: Plan, executor: Executor | None = None) -> Execution:
         context = ExecutionContext(
             gateway=self.gateway,
             order_book=self.gateway.order_book,
@@ -372,7 +414,9 @@ class Engine:
             number=self.ledger.portfolio().started + 1,
         )
         # A cancelled engine does not leave a cycle between two legs.
-        execution, cancelled = await to_the_end(self.executor.execute(plan, context), self.stop)
+        execution, cancelled = await to_the_end(
+            (executor or self.executor).execute(plan, context), self.stop
+        )
         self._emit(Executed(execution.ended_ns, execution))
         if cancelled:
             raise asyncio.CancelledError

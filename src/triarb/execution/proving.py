@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from triarb.clock import NS_PER_SECOND, Clock
 from triarb.exceptions import TradingRefused
+from triarb.execution.claims import as_it_was
 from triarb.execution.machine import LegState, instruction, on
 from triarb.execution.messages import BalancesRead, CancelAsked, Do, Event, Failed, Tick, WaitUntil
 from triarb.gateways.gateway import Trading
@@ -18,7 +19,6 @@ from triarb.model import (
     Submission,
     SubmissionStatus,
 )
-from triarb.money import ZERO
 
 
 async def prove(state: LegState, gateway: Trading, ledger: Ledger, clock: Clock) -> LegState:
@@ -97,17 +97,15 @@ async def _asked(ask: Callable[[], Awaitable[OrderState | NotFound]]) -> Event:
 
 
 async def _balances(market: Market, gateway: Trading, ledger: Ledger) -> Event:
-    """Whether the account holds of the market's two assets what the ledger says."""
+    """Whether as much of the market's two assets is free as the ledger says, and was beyond it before."""
     try:
         told = await gateway.balances()
-        totals = {asset: balance.total for asset, balance in told.items()}
+        pair = (market.base, market.quote)
+        return BalancesRead(as_it_was(ledger.portfolio(), told, pair))
     except TradingRefused:
         raise
     except Exception as error:  # noqa: BLE001 - unread balances prove nothing
         return Failed(str(error) or type(error).__name__)
-    held = ledger.portfolio().balances
-    pair = (market.base, market.quote)
-    return BalancesRead(all(totals.get(a, ZERO) == held.get(a, ZERO) for a in pair))
 
 
 def _unknown(reason: str) -> Submission:

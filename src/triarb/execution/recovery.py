@@ -7,25 +7,24 @@ learn it changes nothing, and where it is cut off itself the next one begins ane
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from triarb.clock import Clock
 from triarb.exceptions import GatewayError
+from triarb.execution.claims import EVERYTHING, Claim, is_open, reconcile
 from triarb.execution.context import ExecutionContext, Settings
 from triarb.execution.course import Course, unproven
-from triarb.execution.machine import found
+from triarb.execution.machine import found as found_in_journal
 from triarb.execution.proving import prove, record
 from triarb.execution.steps import Finish
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.ledger import Ledger
 from triarb.market.rates import RateTable
 from triarb.model import (
-    BalancesSet,
     EngineEvent,
     Execution,
-    Halted,
     Intent,
     LegResult,
     Market,
@@ -37,12 +36,7 @@ from triarb.model import (
     Refused,
     Unfinished,
 )
-from triarb.money import ZERO, arithmetic, plain
-
-LAG_READS: Final = 3
-"""How often balances are read that are short of what the ledger says: they may lag behind fills."""
-
-LAG_SECONDS: Final = 1.0
+from triarb.money import plain
 
 
 @attrs.frozen
@@ -53,26 +47,47 @@ class Recovery:
         proven: what became of the orders that had no proven end, by client id.
         stuck: why that is still not known, by client id.
         ended: the executions that it brought to an end.
-        drift: what the exchange holds more (less, below zero) than the ledger, by asset; before it was booked.
+        drift: how much more, or, below zero, less is free at the exchange than when it was last compared, fills apart, by
+            asset; what a new ledger opens with.
+        missing: what is not there of what the ledger holds, by asset; it halts.
+        surprises: the orders that tell of somebody else who trades here as we do; they halt.
+        opened: whether the ledger was new.
     """
 
     proven: Mapping[str, OrderOutcome] = attrs.field(factory=dict)
     stuck: Mapping[str, str] = attrs.field(factory=dict)
     ended: tuple[Execution, ...] = ()
     drift: Mapping[str, Decimal] = attrs.field(factory=dict)
+    missing: Mapping[str, Decimal] = attrs.field(factory=dict)
+    surprises: tuple[str, ...] = ()
+    opened: bool = False
 
-    @property
-    def missing(self) -> dict[str, Decimal]:
-        """What the exchange holds less than the ledger, by asset."""
-        return {asset: -drift for asset, drift in self.drift.items() if drift < 0}
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: amounts as strings."""
+        return {
+            "opened": self.opened,
+            "proven": {cid: str(outcome) for cid, outcome in self.proven.items()},
+            "unproven": dict(self.stuck),
+            "ended": {str(one.number): str(one.outcome) for one in self.ended},
+            "drift": {asset: plain(amount) for asset, amount in self.drift.items()},
+            "missing": {asset: plain(amount) for asset, amount in self.missing.items()},
+            "surprises": list(self.surprises),
+        }
 
     def __str__(self) -> str:
         lines = [f"order {cid}: {outcome}" for cid, outcome in self.proven.items()]
         lines += [f"order {cid}: not proven, {why}" for cid, why in self.stuck.items()]
         lines += [f"execution {e.number}: ended {e.outcome}" for e in self.ended]
-        for asset, drift in self.drift.items():
-            word = "more" if drift > 0 else "less"
-            lines.append(f"{asset}: the exchange holds {plain(abs(drift))} {word} than the ledger")
+        for asset, amount in self.missing.items():
+            lines.append(f"{asset}: the exchange holds {plain(amount)} less than the ledger")
+        for asset, amount in self.drift.items():
+            if self.opened:
+                lines.append(f"{asset}: the ledger opens with {plain(amount)}")
+            elif amount > 0 and asset not in self.missing:
+                lines.append(
+                    f"{asset}: {plain(amount)} came to the exchange; it is not the ledger's"
+                )
+        lines += self.surprises
         return "\n".join(lines) or "nothing to recover"
 
 
@@ -85,11 +100,13 @@ async def recover(
     gate: Callable[[Order, Purpose], Refused | None] = lambda _order, _purpose: None,
     emit: Callable[[EngineEvent], None] = lambda _event: None,
     settings: Settings | None = None,
+    claim: Claim = EVERYTHING,
 ) -> Recovery:
     """Prove every order that is open in `ledger`, end every execution that can be, and compare the balances.
 
-    What the exchange holds more than the ledger is booked as found. Where it holds less, beyond what orders that are not
-    proven may explain, the ledger is halted: a person must say where it went (`triarb.execution.resolving.flow`).
+    A new ledger opens with what is free at the exchange, or with what is claimed of it. Of one that is open, what the
+    exchange holds more is told and left alone. Where it holds less, beyond what orders that are not proven may explain, the
+    ledger is halted: a person must say where it went (`triarb.execution.resolving.flow`).
 
     Args:
         ledger: where intents stand; no other engine may use it.
@@ -99,6 +116,7 @@ async def recover(
         gate: asked before each unwinding order.
         emit: tells the observers.
         settings: how long it may take, and how far unwinding may go.
+        claim: what a new ledger opens with.
 
     Raises:
         GatewayError: the balances could not be read.
@@ -136,9 +154,9 @@ async def recover(
                 uncertain |= {
                     a for leg in end.plan.legs for a in (leg.market.base, leg.market.quote)
                 }
-    drift = await _drift(ledger, gateway, clock)
-    await _settle(ledger, clock, drift, uncertain, emit)
-    return Recovery(proven, stuck, tuple(ended), drift)
+    opens = not is_open(ledger.portfolio())
+    found = await reconcile(ledger, gateway, clock, claim, emit=emit, uncertain=uncertain)
+    return Recovery(proven, stuck, tuple(ended), found.drift, found.missing, opened=opens)
 
 
 _NO_RATES: Final = RateView({}, {}, {}, {})
@@ -206,7 +224,7 @@ class _One:
             result = LegResult(order, intent.fills, sent_ns, done_ns, reason, intent.outcome)
             return result, None
         context = self._context
-        state = found(
+        state = found_in_journal(
             order,
             self._market(order),
             self._settings.rules(context.gateway),
@@ -232,40 +250,3 @@ class _One:
         base, _, quote = order.symbol.partition("/")
         told = self._context.rates.markets.get(order.symbol)
         return markets.get(order.symbol) or told or Market(order.symbol, base, quote)
-
-
-async def _drift(ledger: Ledger, gateway: ExchangeGateway, clock: Clock) -> dict[str, Decimal]:
-    """What the exchange holds beyond the ledger, by asset, where that is not zero."""
-    drift: dict[str, Decimal] = {}
-    for read in range(LAG_READS):
-        if read:
-            await clock.sleep(LAG_SECONDS)
-        told = {asset: balance.total for asset, balance in (await gateway.balances()).items()}
-        held = ledger.portfolio().balances
-        with arithmetic():
-            differences = {a: told.get(a, ZERO) - held.get(a, ZERO) for a in {*told, *held}}
-        drift = {asset: more for asset, more in sorted(differences.items()) if more}
-        if not any(more < 0 for more in drift.values()):
-            break
-    return drift
-
-
-async def _settle(
-    ledger: Ledger,
-    clock: Clock,
-    drift: Mapping[str, Decimal],
-    uncertain: set[str],
-    emit: Callable[[EngineEvent], None],
-) -> None:
-    """Book what was found, and halt where something is missing."""
-    portfolio = ledger.portfolio()
-    found_more = {a: more for a, more in drift.items() if more > 0 and a not in uncertain}
-    if found_more:
-        reason = "found at start" if portfolio.balances else "opening"
-        await ledger.append(BalancesSet(clock.now_ns(), found_more, reason))
-    missing = {a: -more for a, more in drift.items() if more < 0 and a not in uncertain}
-    if missing and portfolio.halted is None:
-        amounts = ", ".join(f"{plain(amount)} {asset}" for asset, amount in missing.items())
-        halted = Halted(clock.now_ns(), f"the exchange holds {amounts} less than the ledger")
-        await ledger.append(halted)
-        emit(halted)

@@ -69,7 +69,7 @@ def resolution(
         if price is None or price <= 0 or fees is None:
             raise UsageError(
                 f"{client_id}: {plain(rest)} are not on record, and their price and fees are not told",
-                hint="give the average price, and the fees by asset, if only {}",
+                hint="give the average price, and the fees by asset; 0 of one where there were none",
             )
         base, quote = _pair(execution, order.symbol)
         trade_id = f"by-hand-{client_id}"
@@ -116,12 +116,18 @@ async def flow(ledger: Ledger, asset: str, amount: Decimal, now_ns: int, note: s
     """Journal that `amount` of `asset` came from outside; below zero, that it went there.
 
     Raises:
-        UsageError: nothing moved, or there is no note.
+        UsageError: nothing moved, more than the ledger holds, or there is no note.
         LedgerError: it could not be made durable.
     """
     if not amount or not note.strip():
         raise UsageError(
             f"a flow of {amount} {asset}", hint="give an amount, and a note that says what it was"
+        )
+    held = ledger.portfolio().balances.get(asset, ZERO)
+    if amount < 0 and held + amount < 0:
+        raise UsageError(
+            f"{plain(-amount)} {asset} cannot have left: the ledger holds {plain(held)}",
+            hint="what is beyond the ledger is not booked; it moves freely",
         )
     await ledger.append(BalancesSet(now_ns, {asset: amount}, f"flow: {note}"))
 

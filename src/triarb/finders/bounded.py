@@ -103,6 +103,7 @@ class BoundedCycleFinder(CycleFinder):
             max_legs=criteria.max_legs,
             min_edge_bps=criteria.min_edge_bps,
             start=criteria.start,
+            compiled=self.compiled,
         )
 
 

@@ -5,9 +5,12 @@ there, and arrays where it is compiled.
 """
 
 import functools
+import hashlib
 import importlib.util
+import types
 from array import array
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from triarb.exceptions import UsageError
@@ -49,21 +52,49 @@ def flags(count: int) -> list[bool]:
     return [False] * count
 
 
+_OF_PARTS: dict[str, Any] = {"_nrt": False, "error_model": "numpy"}
+"""Without counting references to arrays at every call of a part, which would take longer than most parts do."""
+
+
 @functools.cache
-def compile_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_kernel(function: Callable[..., Any], *parts: Callable[..., Any]) -> Callable[..., Any]:
     """`function` compiled, without the interpreter's lock, and kept on disk for the next process.
 
     The first call with arguments of new types compiles, or reads what is kept: call it once before it matters.
+
+    Args:
+        function: a plain function of numbers and flat arrays.
+        parts: the plain functions that it calls, and those that they call. With parts, none of them may make an array
+            or a list, nor divide by zero.
     """
     _teach_work_space()
     import numba  # noqa: PLC0415 - an extra, and slow to import
 
+    options: dict[str, Any] = {"nogil": True}
+    for part in parts:
+        numba.extending.register_jitable(**_OF_PARTS)(part)
+    if parts:
+        function = _named_for_its_room(function)
+        options |= _OF_PARTS
     compiled: Callable[..., Any]
     try:
-        compiled = numba.njit(cache=True, nogil=True)(function)
+        compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder can be written that would keep it
-        compiled = numba.njit(nogil=True)(function)
+        compiled = numba.njit(**options)(function)
     return compiled
+
+
+def _named_for_its_room(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` under a name with a digest of all files of its folder.
+
+    What is kept on disk is found by name, and checked against the function's own file alone; parts are in others.
+    """
+    files = sorted(Path(function.__code__.co_filename).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    named = types.FunctionType(function.__code__, function.__globals__, function.__name__)
+    named.__qualname__ = f"{function.__name__}_{digest}"
+    named.__module__ = function.__module__
+    return named
 
 
 class Machine(NamedTuple):

@@ -13,6 +13,7 @@ from triarb.clock import Clock
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Balance,
+    Listed,
     Market,
     NotFound,
     Order,
@@ -156,6 +157,34 @@ class Budgeted(Protocol):
         """Why `orders` more, and what proves them, might not be let through now; None where they would be.
 
         Asked before the first leg of an execution, for all its legs and for turning them back.
+        """
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A gateway that can list the account's orders, whoever sent them: how one engine notices another.
+
+    A GatewayError of the code ``gateway.unsupported`` says that this exchange cannot.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def open_orders(self) -> Sequence[Listed]:
+        """The orders that are open now, on all markets.
+
+        Raises:
+            GatewayError: the exchange did not say.
+        """
+        ...
+
+    @abstractmethod
+    async def orders_since(self, symbol: str, since_ns: int, /) -> Sequence[Listed]:
+        """The orders of one market that were placed since then, as far back as the exchange tells, ended ones included.
+
+        Raises:
+            GatewayError: the exchange did not say.
         """
         ...
 

@@ -14,10 +14,17 @@ from typing import Self
 
 from triarb.clock import NS_PER_MS, Clock
 from triarb.exceptions import GatewayError, UsageError
-from triarb.gateways.gateway import DEFAULT_DEPTH, ExchangeGateway, MarketData, Restorable
+from triarb.gateways.gateway import (
+    DEFAULT_DEPTH,
+    ExchangeGateway,
+    Listing,
+    MarketData,
+    Restorable,
+)
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Balance,
+    Listed,
     Market,
     NotFound,
     Order,
@@ -34,7 +41,7 @@ from triarb.money import ZERO, parse_decimal
 from triarb.simulation import MatchingEngine
 
 
-class PaperGateway(ExchangeGateway, Restorable):
+class PaperGateway(ExchangeGateway, Restorable, Listing):
     """A simulated account on a real (or recorded, or invented) market.
 
     Entering it enters the source, if that can be entered, and reads its markets and fees once; without `async with`, the first
@@ -167,6 +174,14 @@ class PaperGateway(ExchangeGateway, Restorable):
     async def balances(self) -> Mapping[str, Balance]:
         """What the simulated account holds."""
         return (await self._engine()).balances
+
+    async def open_orders(self) -> Sequence[Listed]:
+        """The simulated orders that rest."""
+        return (await self._engine()).listed(only_open=True)
+
+    async def orders_since(self, symbol: str, since_ns: int, /) -> Sequence[Listed]:
+        """The simulated orders of one market."""
+        return (await self._engine()).listed(symbol, since_ns)
 
     def restore(self, balances: Mapping[str, Decimal], /) -> None:
         """Hold exactly `balances` from now on, as a ledger that goes on from an earlier run does.

@@ -5,3 +5,4 @@
 
 from triarb.ledger.ledger import Ledger as Ledger, SqlLedger as SqlLedger
 from triarb.ledger.place import default_path as default_path
+from triarb.ledger.storage import writer_of as writer_of

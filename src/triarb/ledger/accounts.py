@@ -22,6 +22,8 @@ from triarb.model import (
     RECENT as RECENT,
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
     EpochStarted,
     Execution,
     ExecutionEnded,
@@ -42,7 +44,13 @@ from triarb.money import arithmetic
 _SHORT: Final = (Outcome.SHORT, Outcome.UNWOUND)
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 _EMPTY: Final = Portfolio(
-    balances=_NONE, reserved=_NONE, residues=_NONE, realised=_NONE, results=NO_RESULTS
+    balances=_NONE,
+    reserved=_NONE,
+    residues=_NONE,
+    realised=_NONE,
+    results=NO_RESULTS,
+    epochs=_NONE,
+    beyond=_NONE,
 )
 
 
@@ -52,13 +60,11 @@ class State:
 
     Attributes:
         reservations: asset and amount by the number of the open or stuck execution that has it.
-        epoch: that of the engine that came last; None before the first.
         unfinished: the open and stuck executions with their orders, by number.
     """
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, tuple[str, Decimal]] = _NONE
-    epoch: str | None = None
     unfinished: Mapping[int, Unfinished] = _NONE
 
 
@@ -157,10 +163,25 @@ def _after(state: State, event: LedgerEvent) -> State:
             return attrs.evolve(state, portfolio=attrs.evolve(portfolio, halted=event.reason))
         case Resumed():
             return attrs.evolve(state, portfolio=_looked_at(portfolio))
-        case EpochStarted():
-            return attrs.evolve(state, epoch=event.epoch)
+        case EpochStarted() | Claimed() | Compared():
+            return attrs.evolve(state, portfolio=_told(portfolio, event))
         case _:
             return state
+
+
+def _told(portfolio: Portfolio, event: EpochStarted | Claimed | Compared) -> Portfolio:
+    match event:
+        case EpochStarted():
+            return attrs.evolve(
+                portfolio,
+                epochs=MappingProxyType({**portfolio.epochs, event.epoch: event.at_ns}),
+                exchange=event.exchange or portfolio.exchange,
+                mode=event.mode or portfolio.mode,
+            )
+        case Claimed():
+            return attrs.evolve(portfolio, claim=MappingProxyType({**event.amounts}))
+        case Compared():
+            return attrs.evolve(portfolio, beyond=summed(_NONE, event.beyond))
 
 
 def _started(state: State, event: ExecutionStarted) -> State:
@@ -171,7 +192,7 @@ def _started(state: State, event: ExecutionStarted) -> State:
             code="ledger.contradiction",
             hint="numbers count from 1",
         )
-    held = (event.plan.start, event.plan.at_stake)
+    held = (event.plan.legs[0].given_asset, event.plan.at_stake)
     reservations = MappingProxyType({**state.reservations, event.number: held})
     portfolio = attrs.evolve(
         portfolio,
@@ -270,14 +291,14 @@ def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, D
 
 
 def _health(recent: Iterable[Execution], looked_at: int) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing neither adds to a row of losses nor ends it.
+    """How `recent`, the newest last, went. One that traded nothing, and a sweep, neither adds to a row of losses nor ends it.
 
     Rows of losses, and what fills were charged, count of executions after number `looked_at` only: a person knows of those
     before.
     """
     executions = list(recent)
     new = [e for e in executions if e.number > looked_at and e.outcome is not Outcome.NOTHING]
-    lost = [e.result < 0 for e in reversed(new)]
+    lost = [e.result < 0 for e in reversed(new) if not e.plan.is_sweep]
     latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
     return Health(
         executions=len(executions),

@@ -100,7 +100,8 @@ class SqlLedger(Ledger):
     @property
     def epoch(self) -> str | None:
         """The epoch of the engine that came last; None before the first."""
-        return self._state().epoch
+        epochs = list(self._state().portfolio.epochs)
+        return epochs[-1] if epochs else None
 
     def next_number(self) -> int:
         """The number of the next execution: one more than have started."""

@@ -209,6 +209,22 @@ def _take(lock: int, place: Place) -> None:
     os.write(lock, b"%d" % os.getpid())
 
 
+def writer_of(path: Path) -> int | None:
+    """The process that has the ledger in file `path` open for writing; None where none has."""
+    try:
+        lock = os.open(path.resolve().with_name(f"{path.resolve().name}.lock"), os.O_RDONLY)
+    except OSError:  # nobody ever wrote, or nobody whose lock we may see
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back at once
+    except BlockingIOError:
+        return int(os.read(lock, 20) or 0)
+    else:
+        return None
+    finally:
+        os.close(lock)
+
+
 def _make_engine(place: Place, *, read_only: bool, busy_timeout_ms: int) -> sa.Engine:
     if place.url.get_backend_name() != "sqlite":
         return sa.create_engine(place.url, hide_parameters=True)

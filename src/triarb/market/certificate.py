@@ -28,7 +28,12 @@ class Certificate:
     - with no slack, no such cycle of any length k beats 1 by more than ``exp(k * e) - 1``;
     - with a slack of ``threshold / n``, none of up to n legs beats ``exp(threshold)`` by more than that, relative to it.
 
-    So every cycle (of up to `max_legs` legs) that beats the threshold passes through a held edge; none held, none does.
+    A cycle passes through a held edge once at most, so that what all held edges together stand out by is the most that
+    they can add to the sum of any cycle. Where they stand out by no more than the threshold, and there is no slack, no
+    cycle of any length beats it.
+
+    So every cycle (of up to `max_legs` legs) that beats the threshold passes through a held edge; none held, or none of weight, and none
+    does.
     A market's two directions are no cycle, though where a rebate makes them pay, one of them is held.
 
     Attributes:
@@ -37,7 +42,8 @@ class Certificate:
         threshold: ``log(1 + min edge)``, at least 0.
         max_legs: how long the cycles may be that it speaks of; None is any length.
         tolerance: what floats may hide, by edge, as a log rate.
-        held: edges that it says nothing of, as (asset given, asset received).
+        held: edges that may stand out, as (asset given, asset received).
+        outstanding: by how much they do, all together, at most, as a log rate; infinite where nothing is said of it.
     """
 
     potentials: Mapping[str, float]
@@ -46,11 +52,17 @@ class Certificate:
     max_legs: int | None = None
     tolerance: float = 1e-11
     held: frozenset[tuple[str, str]] = frozenset()
+    outstanding: float = math.inf
+
+    @property
+    def proves_none(self) -> bool:
+        """Whether it says that no cycle that it speaks of beats the threshold."""
+        return not self.held or (not self.slack and self.outstanding <= self.threshold)
 
     def __str__(self) -> str:
         legs = "any length" if self.max_legs is None else f"up to {self.max_legs} legs"
         bps = math.expm1(self.threshold) * 10_000
-        if not self.held:
+        if self.proves_none:
             return f"no cycle of {legs} has an edge above {bps:g} bps"
         edges = "1 edge" if len(self.held) == 1 else f"{len(self.held)} edges"
         return f"every cycle of {legs} with an edge above {bps:g} bps passes through {edges} held aside"
@@ -59,7 +71,7 @@ class Certificate:
 def verify(certificate: Certificate, rates: RateTable) -> str | None:
     """Whether `certificate` holds at the quotes and fees that `rates` has now: one pass over the usable markets.
 
-    It takes every market's two directions from their exact prices and fees, the worse of two parallel markets as well
+    It takes every market's two directions from their exact prices and lowest fees, the worse of two parallel markets as well
     as the better, and shares no code with the making of certificates.
 
     Returns:
@@ -70,6 +82,7 @@ def verify(certificate: Certificate, rates: RateTable) -> str | None:
     if fault is not None:
         return fault
     view = rates.view()
+    outstanding: dict[tuple[str, str], float] = {}
     for symbol, quote in view.quotes.items():
         market, fee = view.markets[symbol], view.fees[symbol]
         for side in Side:
@@ -77,18 +90,25 @@ def verify(certificate: Certificate, rates: RateTable) -> str | None:
             rate = _net_rate(quote, side, fee)
             if rate <= 0:  # at a fee of 100 % nothing returns
                 continue
-            if (given, received) in certificate.held:
+            is_held = (given, received) in certificate.held
+            if is_held and math.isinf(certificate.outstanding):
                 continue
             for asset in (given, received):
                 if asset not in certificate.potentials:
                     return f"{asset} of {symbol} has no potential"
             allowed = certificate.potentials[received] - certificate.potentials[given]
             over = math.log(rate) - (allowed + certificate.slack)
-            if over > certificate.tolerance - ROUNDING:
+            if is_held:
+                most = outstanding.get((given, received), 0.0)
+                outstanding[given, received] = max(most, over)
+            elif over > certificate.tolerance - ROUNDING:
                 return (
                     f"the edge from {given} to {received} ({side} {symbol}) has a log rate {over:.3g} "
                     f"above what its potentials allow"
                 )
+    together = math.fsum(outstanding.values())
+    if together > certificate.outstanding + len(outstanding) * (certificate.tolerance - ROUNDING):
+        return f"the edges held aside stand out by {together:.3g} together"
     return None
 
 
@@ -98,6 +118,8 @@ def _fault(certificate: Certificate) -> str | None:
     numbers = (slack, threshold, certificate.tolerance, *certificate.potentials.values())
     if not all(map(math.isfinite, numbers)):
         return "a number of the certificate is not finite"
+    if math.isnan(certificate.outstanding) or certificate.outstanding < 0:
+        return f"held edges that stand out by {certificate.outstanding} together do not"
     if threshold < 0:
         return f"a threshold of {threshold:g} is below 0, where nothing is proved"
     if slack > 0 and (certificate.max_legs is None or slack * certificate.max_legs > threshold):
@@ -107,4 +129,4 @@ def _fault(certificate: Certificate) -> str | None:
 
 
 def _net_rate(quote: Quote, side: Side, fee: Fee) -> Fraction:
-    return gross_rate(side, quote.price_for(side)) * fee.kept(side)
+    return gross_rate(side, quote.price_for(side)) * fee.lowest.kept(side)

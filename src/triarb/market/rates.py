@@ -23,6 +23,12 @@ from triarb.model import (
 )
 
 
+def kept(fee: Fee, side: Side) -> float:
+    """The part of the gross rate that a trade of `side` keeps after `fee`, as a float (`Fee.kept` is exact)."""
+    rate = float(fee.rate)
+    return 1.0 / (1.0 + rate) if fee.on_given(side) else 1.0 - rate
+
+
 class RateTable:
     """The directed rates of an exchange, net of the lowest fee that could apply, as they stand after the last update.
 
@@ -33,7 +39,7 @@ class RateTable:
         tails: by edge, the number of the asset given.
         heads: by edge, the number of the asset received.
         offsets: one more than there are assets.
-        rates: by edge, float64, units received for one unit given after the fee; 0.0 where no market is usable.
+        pending: by symbol, the last word on markets of the table that is not taken in yet.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class RateTable:
         self._lowest: dict[str, Fee] = {}
         self._quotes: dict[str, Quote] = {}
         self._refused: dict[str, str] = {}
+        self.pending: dict[str, Quote | Withdrawn] = {}
         for symbol, market in self._markets.items():
             fee = fees.fee(symbol)
             if fee is not None:
@@ -64,7 +71,7 @@ class RateTable:
         pairs = sorted(offers)
         self.tails = array("q", (tail for tail, _ in pairs))
         self.heads = array("q", (head for _, head in pairs))
-        self.rates = array("d", bytes(8 * len(pairs)))
+        self._rates = array("d", bytes(8 * len(pairs)))
         self.offsets = array("q", bytes(8 * (len(self.assets) + 1)))
         for tail in self.tails:
             self.offsets[tail + 1] += 1
@@ -85,21 +92,32 @@ class RateTable:
             self.update(quote)
 
     def update(self, change: Quote | Withdrawn) -> None:
-        """Take in what became of one market. A symbol that is not in the table changes nothing."""
-        symbol = change.symbol
-        market = self._markets.get(symbol)
-        if market is None:
-            return
-        quote = change if isinstance(change, Quote) else None
-        code = self._refusal(market, quote)
-        if quote is not None and code is None:
-            self._quotes[symbol] = quote
-            self._refused.pop(symbol, None)
-        else:
-            self._quotes.pop(symbol, None)
-            self._refused[symbol] = code or "market.no_quote"
-        for edge in self._edges[symbol]:
-            self._choose(edge)
+        """Take in what became of one market. A symbol that is not in the table changes nothing.
+
+        It is remembered, and taken in when the table is next read: what nobody reads costs next to nothing.
+        """
+        if change.symbol in self._markets:
+            self.pending[change.symbol] = change
+
+    @property
+    def rates(self) -> "array[float]":
+        """By edge, float64, units received for one unit given after the fee; 0.0 where no market is usable."""
+        self._take_in()
+        return self._rates
+
+    def _take_in(self) -> None:
+        for symbol, change in self.pending.items():
+            quote = change if isinstance(change, Quote) else None
+            code = self._refusal(self._markets[symbol], quote)
+            if quote is not None and code is None:
+                self._quotes[symbol] = quote
+                self._refused.pop(symbol, None)
+            else:
+                self._quotes.pop(symbol, None)
+                self._refused[symbol] = code or "market.no_quote"
+            for edge in self._edges[symbol]:
+                self._choose(edge)
+        self.pending.clear()
 
     def _refusal(self, market: Market, quote: Quote | None) -> str | None:
         if not market.active:
@@ -123,13 +141,11 @@ class RateTable:
                 if best_ratio is None or ratio > best_ratio:
                     best, best_ratio = (symbol, side), ratio
         self._chosen[edge] = best
-        self.rates[edge] = 0.0 if best is None else self._float(*best)
+        self._rates[edge] = 0.0 if best is None else self._float(*best)
 
     def _float(self, symbol: str, side: Side) -> float:
-        price, fee = float(self._quotes[symbol].price_for(side)), self._lowest[symbol]
-        rate = float(fee.rate)
-        kept = 1.0 / (1.0 + rate) if fee.on_given(side) else 1.0 - rate
-        return price * kept if side is Side.SELL else kept / price
+        price, part = float(self._quotes[symbol].price_for(side)), kept(self._lowest[symbol], side)
+        return price * part if side is Side.SELL else part / price
 
     def _leg(self, symbol: str, side: Side) -> Leg:
         price = self._quotes[symbol].price_for(side)
@@ -141,6 +157,7 @@ class RateTable:
         Raises:
             LookupError: the edge has no usable market now.
         """
+        self._take_in()
         chosen = self._chosen[edge]
         if chosen is None:
             raise LookupError(f"edge {edge} has no usable market now")
@@ -157,6 +174,7 @@ class RateTable:
 
     def view(self) -> RateView:
         """All usable markets as they stand now, frozen."""
+        self._take_in()
         return RateView(
             MappingProxyType(self._markets),
             MappingProxyType(dict(self._quotes)),
@@ -167,13 +185,16 @@ class RateTable:
     @property
     def usable(self) -> Sequence[str]:
         """The symbols of the markets that can be traded on now, sorted."""
+        self._take_in()
         return sorted(self._quotes)
 
     @property
     def refused(self) -> dict[str, int]:
         """How many markets cannot, each counted once under the first code that holds."""
+        self._take_in()
         return dict(sorted(Counter(self._refused.values()).items()))
 
     def provenances(self) -> dict[str, int]:
         """How many usable markets have their fee from where."""
+        self._take_in()
         return FeeSchedule(self._fees).provenances(self._quotes)

@@ -107,6 +107,11 @@ class Portfolio:
         realised: the result by UTC day and asset of the ended executions, residues apart.
         recent: the last executions, the newest last.
         halted: why no new exposure may be taken; None where it may.
+        exchange: whose account it is of; empty before the first start.
+        mode: what orders there are: paper, replay, sandbox or live.
+        epochs: when each engine that used it began, by epoch.
+        claim: the most that it opened with, by asset; None where it took all that was free.
+        beyond: what was free on the account beyond `balances` when they were last compared: somebody else's.
         results: what ended executions changed, by day and moment, for limits on losses and for pauses.
         looked_at: how many executions had started when a person last resumed; 0 where nobody has.
     """
@@ -121,6 +126,11 @@ class Portfolio:
     recent: tuple[Execution, ...] = ()
     health: Health = attrs.field(factory=Health)
     halted: str | None = None
+    exchange: str = ""
+    mode: str = ""
+    epochs: Mapping[str, int] = attrs.field(factory=dict)
+    claim: Mapping[str, Decimal] | None = None
+    beyond: Mapping[str, Decimal] = attrs.field(factory=dict)
     results: Results = attrs.field(factory=Results)
     looked_at: int = 0
 
@@ -132,15 +142,38 @@ class Portfolio:
 
 @attrs.frozen
 class EpochStarted:
-    """An engine began to use this ledger; client ids of its orders derive from `epoch`."""
+    """An engine began to use this ledger; client ids of its orders derive from `epoch`.
+
+    Attributes:
+        exchange: where it trades.
+        mode: what its orders are there.
+    """
 
     at_ns: int
     epoch: str
+    exchange: str = ""
+    mode: str = ""
+
+
+@attrs.frozen
+class Claimed:
+    """This ledger opens with at most so much of these assets, and with nothing of others."""
+
+    at_ns: int
+    amounts: Mapping[str, Decimal]
+
+
+@attrs.frozen
+class Compared:
+    """What is free on the account beyond what the ledger holds, where that is not what it was: it is somebody else's."""
+
+    at_ns: int
+    beyond: Mapping[str, Decimal]
 
 
 @attrs.frozen
 class BalancesSet:
-    """Balances came to differ from the ledger by something else than a fill: opening, deposit, withdrawal, drift."""
+    """The ledger came to hold more or less by something else than a fill: its opening, a deposit, a withdrawal."""
 
     at_ns: int
     changes: Mapping[str, Decimal]
@@ -254,6 +287,8 @@ class RunEnded:
 
 LedgerEvent = (
     EpochStarted
+    | Claimed
+    | Compared
     | BalancesSet
     | ExecutionStarted
     | Intended

@@ -284,8 +284,13 @@ class Plan:
 
     @property
     def at_stake(self) -> Decimal:
-        """What leg 1 spends at most, in the start asset."""
+        """What leg 1 spends at most, in the asset that it spends: the start asset, but of a sweep."""
         return max(self.legs[0].given, self.legs[0].worst_given)
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it is no cycle, but turns back into the start asset what cycles left in another one."""
+        return self.legs[0].given_asset != self.start
 
     @property
     def max_loss(self) -> Decimal:

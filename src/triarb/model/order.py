@@ -107,6 +107,18 @@ class OrderState:
         )
 
 
+@attrs.frozen
+class Listed:
+    """An order of the account, whoever sent it.
+
+    Attributes:
+        client_id: as whoever sent it named it; empty where they did not.
+    """
+
+    client_id: str
+    symbol: str
+
+
 class SubmissionStatus(enum.StrEnum):
     """What the answer to a submitted order proves."""
 
@@ -259,7 +271,8 @@ class Execution:
         if not self.residues:
             return Fraction(0), Fraction(0)
         worth = self.worth()
-        took = {asset: -change for asset, change in self.residues.items() if change < 0}
+        given = self.plan.legs[0].given_asset  # of a sweep, it was left at nothing
+        took = {a: -change for a, change in self.residues.items() if change < 0 and a != given}
         left = {asset: change for asset, change in self.residues.items() if change > 0}
         brought = sum((Fraction(n) * worth.get(asset, 0) for asset, n in left.items()), Fraction(0))
         return self._cost_of(took, worth), brought

@@ -122,7 +122,7 @@ class CircuitBreaker(RiskPolicy):
         opened_ns: int | None = None
         why = ""
         for execution in portfolio.recent:
-            if execution.number <= portfolio.looked_at:
+            if execution.number <= portfolio.looked_at or execution.plan.is_sweep:
                 continue
             bad = dict(self._judged(execution))
             if opened_ns is not None:

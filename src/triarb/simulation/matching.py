@@ -28,6 +28,7 @@ from triarb.model import (
     Fee,
     Fill,
     Level,
+    Listed,
     Market,
     NotFound,
     Order,
@@ -238,6 +239,25 @@ class MatchingEngine:
         if entry is not None and as_of_ns is not None:
             entry = entry.at(as_of_ns)
         return None if entry is None else entry.state()
+
+    def listed(
+        self,
+        symbol: str | None = None,
+        since_ns: int = 0,
+        *,
+        only_open: bool = False,
+        as_of_ns: int | None = None,
+    ) -> tuple[Listed, ...]:
+        """The orders of one market or of all, the oldest first, as they stand, or as they stood at `as_of_ns`."""
+        stood = (e if as_of_ns is None else e.at(as_of_ns) for e in self._orders)
+        return tuple(
+            Listed(entry.order.client_id, entry.order.symbol)
+            for entry in stood
+            if entry is not None
+            and symbol in (None, entry.order.symbol)
+            and entry.placed_ns >= since_ns
+            and (not only_open or entry.status is OrderStatus.OPEN)
+        )
 
     def open_orders(self) -> tuple[OrderState, ...]:
         """The orders that rest, the oldest first."""

@@ -15,6 +15,8 @@ from triarb.ledger.ledger import Ledger
 from triarb.model import (
     Answered,
     BalancesSet,
+    Claimed,
+    Compared,
     EpochStarted,
     Execution,
     ExecutionEnded,
@@ -67,6 +69,7 @@ async def check_ledger(
         _check_execution,
         _check_stuck,
         _check_halt,
+        _check_claim,
         _check_order_and_cancellation,
     ):
         async with make() as ledger:
@@ -105,9 +108,16 @@ async def _check_fills(ledger: Ledger) -> None:
 
 
 async def _check_execution(ledger: Ledger) -> None:
-    await ledger.append(EpochStarted(0, "epoch"))
+    await ledger.append(EpochStarted(0, "epoch", "exchange", "paper"))
     await ledger.append(ExecutionStarted(0, 1, _PLAN))
-    running = Portfolio(reserved={"USDT": Decimal(101)}, started=1, open=(1,))
+    running = Portfolio(
+        reserved={"USDT": Decimal(101)},
+        started=1,
+        open=(1,),
+        exchange="exchange",
+        mode="paper",
+        epochs={"epoch": 0},
+    )
     _same(ledger.portfolio(), running, "an execution that was started")
     await _refused(ledger, ExecutionStarted(0, 1, _PLAN), "a number that is taken")
     await ledger.append(Intended(0, 1, 1, _ORDER))
@@ -122,6 +132,9 @@ async def _check_execution(ledger: Ledger) -> None:
         realised={("1970-01-02", "USDT"): Decimal(-3)},
         recent=(lost,),
         health=ended.health,
+        exchange="exchange",
+        mode="paper",
+        epochs={"epoch": 0},
         results=Results(
             residues={("1970-01-02", "BTC"): Decimal("0.02")},
             begun={("1970-01-01", "USDT"): Decimal(-3), ("1970-01-01", "BTC"): Decimal("0.02")},
@@ -172,6 +185,16 @@ async def _check_halt(ledger: Ledger) -> None:
     _same(ledger.portfolio(), Portfolio(halted="by hand"), "a run that ended halted")
     await ledger.append(Resumed(0, "me"))
     _same(ledger.portfolio(), Portfolio(), "a halt that was lifted")
+
+
+async def _check_claim(ledger: Ledger) -> None:
+    await ledger.append(Claimed(0, {"USDT": Decimal(500)}))
+    await ledger.append(Compared(1, {"USDT": Decimal(70), "BTC": Decimal(1)}))
+    claim, beyond = {"USDT": Decimal(500)}, {"USDT": Decimal(70), "BTC": Decimal(1)}
+    _same(ledger.portfolio(), Portfolio(claim=claim, beyond=beyond), "a claim and a comparison")
+    await ledger.append(Compared(2, {"BTC": Decimal(2)}))
+    later = Portfolio(claim=claim, beyond={"BTC": Decimal(2)})
+    _same(ledger.portfolio(), later, "another comparison")
 
 
 async def _check_order_and_cancellation(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from triarb.clock import NS_PER_MS
 from triarb.exceptions import GatewayError
 from triarb.gateways.ccxt import orders
 from triarb.gateways.ccxt.failures import said
@@ -14,6 +15,7 @@ from triarb.gateways.ccxt.wire import Wire, through
 from triarb.market.unified import balances_from_ccxt, fills_from_ccxt, order_state_from_ccxt
 from triarb.model import (
     Balance,
+    Listed,
     Market,
     NotFound,
     Order,
@@ -37,6 +39,29 @@ class Account:
             return balances_from_ccxt(raw)
         except NONSENSE as error:
             raise self.line.malformed("its balances", error) from None
+
+    async def open_orders(self) -> list[Listed]:
+        """The orders that are open now, on all markets."""
+        # ccxt refuses to ask Binance for all at once unless told that its greater weight is meant.
+        self.line.instance.options["warnOnFetchOpenOrdersWithoutSymbol"] = False
+        return await self._listed("its open orders", "fetchOpenOrders", "fetch_open_orders")
+
+    async def orders_since(self, symbol: str, since_ns: int) -> list[Listed]:
+        """The orders of one market that were placed since then."""
+        since_ms = since_ns // NS_PER_MS
+        return await self._listed(
+            f"its orders on {symbol}", "fetchOrders", "fetch_orders", symbol, since_ms
+        )
+
+    async def _listed(self, what: str, ability: str, method: str, *args: Any) -> list[Listed]:
+        if self.line.instance.has.get(ability) is not True:
+            message = f"{self.line.instance.id} cannot list {what.removeprefix('its ')}"
+            raise GatewayError(message, code="gateway.unsupported")
+        raw = await self.line.ask(what, method, *args)
+        try:
+            return [Listed(str(one.get("clientOrderId") or ""), one["symbol"]) for one in raw]
+        except NONSENSE as error:
+            raise self.line.malformed(what, error) from None
 
     async def submit(self, order: Order, market: Market | None) -> Submission:
         """Send `order` once, if it can be sent exactly as it is."""

@@ -30,7 +30,7 @@ def explain(
         return GatewayUnavailable(name, code="gateway.rate_limited", hint="ask less often")
     if isinstance(error, ccxt.OrderNotFound):
         return GatewayError(name, code="gateway.no_such_order")
-    if isinstance(error, ccxt.NotSupported):
+    if isinstance(error, ccxt.NotSupported | ccxt.ArgumentsRequired):
         return GatewayError(name, code="gateway.unsupported")
     if isinstance(error, ccxt.BadResponse) or not isinstance(error, ccxt.BaseError):
         return MalformedAnswer(name, code="gateway.malformed")

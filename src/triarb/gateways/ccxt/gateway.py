@@ -14,17 +14,18 @@ from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fee
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
+from triarb.gateways.ccxt.markets import depth_offered, spot_markets
 from triarb.gateways.ccxt.orders import check_look_up
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
-from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway
+from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway, Listing
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
-from triarb.market.unified import market_from_ccxt
 from triarb.model import (
     Balance,
     Fee,
+    Listed,
     Market,
     NotFound,
     Order,
@@ -42,17 +43,8 @@ EXPIRING = frozenset({"binance"})
 CLOCK_AHEAD_MS = 1000
 """How far ahead of its own clock Binance lets a request's time stamp be: the window then ends so much later."""
 
-# The depths that an exchange takes, or counts in; all others take any number.
-_DEPTHS = {
-    "binance": (5, 10, 20, 50, 100, 500, 1000, 5000),
-    "binanceus": (5, 10, 20, 50, 100, 500, 1000, 5000),
-    "bitfinex": (1, 25, 100),
-    "htx": (5, 10, 20, 150),
-    "kucoin": (20, 100),
-}
 
-
-class CcxtGateway(ExchangeGateway, Budgeted):
+class CcxtGateway(ExchangeGateway, Budgeted, Listing):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
@@ -97,9 +89,9 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         timeout_ms: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
-        _check("poll_seconds", poll_seconds, 0.01, 3600)
-        _check("recv_window_ms", recv_window_ms, 1, 60_000)
-        _check("timeout_ms", timeout_ms, 1, 600_000)
+        instances.check_between("poll_seconds", poll_seconds, 0.01, 3600)
+        instances.check_between("recv_window_ms", recv_window_ms, 1, 60_000)
+        instances.check_between("timeout_ms", timeout_ms, 1, 600_000)
         self._ready = None if isinstance(exchange, str) else exchange
         if self._ready is not None:
             instances.check_ready(exchange)
@@ -113,9 +105,8 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         self._timeout_ms = timeout_ms
         self._clock = SystemClock() if clock is None else clock
         self._opened = AsyncExitStack()
-        self._limiter: Limiter | None = (
-            None  # one for both instances: the exchange counts addresses
-        )
+        # one for both instances: the exchange counts addresses
+        self._limiter: Limiter | None = None
         self._data: Line | None = None
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
@@ -212,7 +203,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             if trader is not None:
                 account = Account(Line(self._connected(trader, stack), self._credentials))
                 await account.line.load_markets()
-            self._markets, self.malformed = _spot_markets(data.instance)
+            self._markets, self.malformed = spot_markets(data.instance)
             if not self._markets and not self.malformed:
                 raise data.malformed("its markets", "there is no spot market")
             self._opened = stack.pop_all()
@@ -272,8 +263,7 @@ class CcxtGateway(ExchangeGateway, Budgeted):
         """
         line, what = self._reader(), f"the book of {symbol}"
         self._market(symbol)
-        depths = _DEPTHS.get(self._exchange, (depth,))
-        limit = next((offered for offered in depths if offered >= depth), depths[-1])
+        limit = depth_offered(self._exchange, depth)
         raw = await line.ask(what, "fetch_order_book", symbol, limit)
         received_ns = self._clock.now_ns()
         try:
@@ -317,6 +307,24 @@ class CcxtGateway(ExchangeGateway, Budgeted):
             GatewayError: the exchange did not say.
         """
         return await self._own().balances()
+
+    async def open_orders(self) -> Sequence[Listed]:
+        """The account's open orders on all markets, whoever sent them.
+
+        Raises:
+            TradingRefused: `gateway.read_only`.
+            GatewayError: the exchange did not say; `gateway.unsupported` where ccxt cannot ask that of it.
+        """
+        return await self._own().open_orders()
+
+    async def orders_since(self, symbol: str, since_ns: int, /) -> Sequence[Listed]:
+        """The account's orders of one market that were placed since then; none of a market that is gone.
+
+        Raises:
+            GatewayError: as `open_orders`.
+        """
+        account = self._own()
+        return await account.orders_since(symbol, since_ns) if symbol in self._markets else []
 
     async def submit(self, order: Order, /) -> Submission:
         """Send an order once. Never raises for what the wire or the exchange does: the answer says what is proven.
@@ -390,23 +398,3 @@ class CcxtGateway(ExchangeGateway, Budgeted):
                 hint=self.malformed.get(symbol, "symbols are written BASE/QUOTE"),
             )
         return market
-
-
-def _check(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise UsageError(f"{name} is {value}", hint=f"give a number from {least} to {most}")
-
-
-def _spot_markets(exchange: Any) -> tuple[dict[str, Market], dict[str, str]]:
-    """The spot markets of a loaded instance, and why the others of them make no sense."""
-    markets, malformed = {}, {}
-    for symbol, raw in exchange.markets.items():
-        if not raw.get("spot"):
-            continue
-        try:
-            market = market_from_ccxt(raw, precision_mode=exchange.precisionMode)
-        except NONSENSE as error:
-            malformed[symbol] = str(error)
-        else:
-            markets[symbol] = market
-    return markets, malformed

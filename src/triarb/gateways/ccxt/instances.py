@@ -48,6 +48,16 @@ def exchange_class(exchange: str) -> Any:
     return getattr(ccxt, exchange)
 
 
+def check_between(name: str, value: float, least: float, most: float) -> None:
+    """Whether a setting is from `least` to `most`.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not least <= value <= most:
+        raise UsageError(f"{name} is {value}", hint=f"give a number from {least} to {most}")
+
+
 def check_ready(exchange: Any) -> None:
     """Whether a ready instance is one of ccxt's asynchronous ones.
 

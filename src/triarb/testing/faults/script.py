@@ -23,6 +23,7 @@ class Endpoint(enum.StrEnum):
     LOOK_UP = "look_up"
     CANCEL = "cancel"
     OPEN_ORDERS = "open_orders"
+    ORDERS = "orders"
     TRADES = "trades"
     BALANCES = "balances"
     FEES = "fees"
@@ -36,7 +37,13 @@ class Endpoint(enum.StrEnum):
 _ONLY_FOR: dict[type, set[Endpoint]] = {
     Partial: {Endpoint.SUBMIT},
     Duplicate: {Endpoint.SUBMIT, Endpoint.TRADES},
-    Lag: {Endpoint.LOOK_UP, Endpoint.OPEN_ORDERS, Endpoint.TRADES, Endpoint.BALANCES},
+    Lag: {
+        Endpoint.LOOK_UP,
+        Endpoint.OPEN_ORDERS,
+        Endpoint.ORDERS,
+        Endpoint.TRADES,
+        Endpoint.BALANCES,
+    },
 }
 
 

@@ -214,6 +214,18 @@ class SpotApi:
             if state.status is OrderStatus.OPEN and symbol in (None, o.symbol)
         ]
 
+    def all_orders(self, params: Params, now_ns: int) -> Any:
+        """The orders of one market, the latest of them, in the order they were placed."""
+        market = self._market(params)
+        since, until = int(params.get("startTime", 0)), int(params.get("endTime", 2**63))
+        told = [
+            self.query_order({"symbol": params["symbol"], "orderId": placed.number}, now_ns)
+            for placed, _ in self._known()
+            if placed.order.symbol == market.symbol
+            and since <= placed.time_ns // NS_PER_MS <= until
+        ]
+        return told[-int(params.get("limit", 500)) :]
+
     def my_trades(self, params: Params, _now_ns: int) -> Any:
         """The trades of one market, the latest of them, in the order they were made."""
         market = self._market(params)

@@ -42,5 +42,6 @@ ENDPOINTS = {
     ("GET", "/api/v3/openOrders"): Served(
         SpotApi.open_orders, signed=True, on=Endpoint.OPEN_ORDERS
     ),
+    ("GET", "/api/v3/allOrders"): Served(SpotApi.all_orders, signed=True, on=Endpoint.ORDERS),
     ("GET", "/api/v3/myTrades"): Served(SpotApi.my_trades, signed=True, on=Endpoint.TRADES),
 }
