@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import nox
@@ -102,19 +103,30 @@ def octobot(session: nox.Session) -> list[str]:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """What takes too long for every change."""
+    """What takes too long for every change; what is random has a seed of its own, which it prints."""
     install(session, ".[testing]", "tests")
+    kill_processes(session)
     grow_old(session)
+
+
+def kill_processes(session: nox.Session) -> None:
+    """Kill 1,000 trading processes at any moment; TRIARB_KILLS and TRIARB_SEED say otherwise."""
+    told = {"TRIARB_KILLS": "1000", "TRIARB_SEED": str(time.time_ns()), **os.environ}
+    chosen = {name: told[name] for name in ("TRIARB_KILLS", "TRIARB_SEED")}
+    session.run("pytest", "-q", "tests/test_kill.py", env=ENV | chosen)
 
 
 def grow_old(session: nox.Session) -> None:
     """Let an engine see 100,000 changes of quotes, and look whether it grows; TRIARB_TICKS says otherwise."""
-    ticks = os.environ.get("TRIARB_TICKS", "100000")
-    session.run("pytest", "-q", "-s", "tests/test_growth.py", env=ENV | {"TRIARB_TICKS": ticks})
+    ticks = {"TRIARB_TICKS": os.environ.get("TRIARB_TICKS", "100000")}
+    session.run("pytest", "-q", "-s", "tests/test_growth.py", env=ENV | ticks)
 
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Mistakes that the law of execution forbids, made one by one: each must break a test."""
+    """Mistakes that the law of execution forbids, made one by one, then those of mutmut: each must break a test."""
     install(session, ".[testing]", "tests")
+    session.install("mutmut>=3.3")
     session.run("python", "-m", "mutations", *session.posargs, env=ENV)
+    if not session.posargs:
+        session.run("python", "-m", "mutations.generated", env=ENV)

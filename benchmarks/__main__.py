@@ -6,7 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-NAMES = ("finders", "ticks")  # modules beside this one, each with a `report(console, options)`
+NAMES = (
+    "finders",
+    "ticks",
+    "cost",
+)  # modules beside this one, each with a `report(console, options)`
 
 
 def main() -> None:

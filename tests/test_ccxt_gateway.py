@@ -922,6 +922,13 @@ async def test_balances_leave_out_nothing_else(
         await gateway.balances()
 
 
+async def test_balances_are_exact(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
+    """B7, I4: an amount of more digits than a float has arrives with all of them."""
+    exact = D("123456789012.12345678")
+    exchange.engine.deposit("ETH", exact - 1, exchange.clock.now_ns())
+    assert (await gateway.balances())["ETH"].total == exact
+
+
 # Fees
 
 

@@ -95,9 +95,9 @@ class Scripted:
         raise GatewayUnavailable("no book", code="x")
 
 
-async def run(gateway, *, gate=lambda _order, _purpose: None):
-    """Execute the planted plan over `gateway`; the execution, the ledger's events, and those emitted."""
-    plan, emitted = the_plan(), []
+async def run(gateway, *, gate=lambda _order, _purpose: None, plan=None):
+    """Execute `plan` over `gateway`; the execution, the ledger's events, and those emitted."""
+    plan, emitted = plan or the_plan(), []
     async with SqlLedger("sqlite://") as ledger:
         await ledger.append(BalancesSet(0, {"USDT": Decimal(1000)}, "opening"))
         view = RateTable((), planted_triangle().fees()).view()
@@ -119,14 +119,15 @@ async def run(gateway, *, gate=lambda _order, _purpose: None):
     return execution, events, emitted
 
 
-def filled(status=OrderStatus.FILLED, part=1):
-    """Accepts an order and fills `part` of it at its limit."""
+def filled(status=OrderStatus.FILLED, part=1, better=1):
+    """Accepts an order and fills `part` of it at its limit, or `better` times that."""
 
     def answer(order):
         legs = {leg.market.symbol: leg for leg in the_plan().legs}
         amount = (order.amount * Decimal(part)).quantize(Decimal("0.00001"))
         cid = order.client_id
-        fills = (fill(legs[order.symbol], amount, trade_id=cid, cid=cid),) if amount else ()
+        leg = attrs.evolve(legs[order.symbol], limit_price=order.price * Decimal(better))
+        fills = (fill(leg, amount, trade_id=cid, cid=cid),) if amount else ()
         state = OrderState(order.client_id, order.symbol, status, order.amount, amount, fills)
         return Submission(ACCEPTED, state)
 
@@ -267,6 +268,80 @@ async def test_unproven_order_is_stuck_and_never_sent_again():
     assert execution.reason.code == "leg.unproven"
     assert gateway.sent[-1].client_id in execution.reason.sentence
     assert len(gateway.sent) == 2
+
+
+def with_rest():
+    """The plan, whose leg 2 says that a second order of it would win something."""
+    plan = the_plan()
+    leg = attrs.evolve(plan.legs[1], resend=Decimal(1), resend_gain=Decimal(1))
+    return attrs.evolve(plan, legs=(plan.legs[0], leg, plan.legs[2]))
+
+
+CHEAP = filled(better="0.99")  # so that leg 2 leaves a hundredth of its BTC
+
+
+async def test_a_rest_is_sent_once_and_sized_by_what_is_left():
+    """I2, I10: leg 2 is sent once more, IOC, for what the fills left of BTC, and leg 3 sells what both brought."""
+    gateway = Scripted([filled(), CHEAP, CHEAP, filled()])
+    execution, events, _ = await run(gateway, plan=with_rest())
+    first, leg, rest, last = gateway.sent
+    left = first.amount * Decimal("0.999") - leg.amount * leg.price * Decimal("0.99")
+    assert rest.amount == (left / leg.price).quantize(Decimal("0.0001"), rounding="ROUND_FLOOR")
+    assert (rest.client_id[-4:], rest.price, rest.time_in_force) == ("l2a1", leg.price, "IOC")
+    brought = (leg.amount + rest.amount) * Decimal("0.999")
+    assert last.amount == brought.quantize(Decimal("0.0001"), rounding="ROUND_FLOOR")
+    assert (execution.outcome, len(execution.legs), len(execution.further)) == (
+        Outcome.COMPLETED,
+        3,
+        1,
+    )
+    assert [(e.leg, e.attempt, str(e.purpose)) for e in events if isinstance(e, Intended)] == [
+        (1, 0, "open"),
+        (2, 0, "close"),
+        (2, 1, "close"),
+        (3, 0, "close"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("leg_2", "what"),
+    [
+        (filled(), "nothing is left"),
+        (filled(OrderStatus.EXPIRED, "0.5", better="0.99"), "its book has no more"),
+    ],
+)
+async def test_no_rest_is_sent_where_it_could_win_nothing(leg_2, what):
+    """A5: a leg that left less than its market takes, or filled in part, is not sent once more."""
+    gateway = Scripted([filled(), leg_2, filled()])
+    execution, _, _ = await run(gateway, plan=with_rest())
+    assert execution.further == (), what
+    assert [order.client_id[-2:] for order in gateway.sent] == ["a0"] * 3
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [Submission(REJECTED, reason="-2010"), filled(OrderStatus.EXPIRED, 0)],
+    ids=["rejected", "expired"],
+)
+async def test_a_rest_that_fails_changes_nothing(rest):
+    """A7: a second order that is rejected or finds nothing leaves the cycle as it would have been without it."""
+    gateway = Scripted([filled(), CHEAP, rest, filled()])
+    execution, _, _ = await run(gateway, plan=with_rest())
+    without, _, _ = await run(Scripted([filled(), CHEAP, filled()]))
+    assert execution.outcome is without.outcome is Outcome.COMPLETED
+    assert execution.changes == without.changes
+    assert [order.amount for order in gateway.sent[::3]] == [
+        leg.order.amount for leg in without.legs[::2]
+    ]
+
+
+async def test_a_rest_that_cannot_be_proven_is_stuck():
+    """A1: the second order of a leg is an order like any other: not proven is stuck, and no third leg is sent."""
+    gateway = Scripted([filled(), CHEAP, Submission(UNKNOWN, reason="timeout")])
+    execution, _, _ = await run(gateway, plan=with_rest())
+    assert execution.outcome is Outcome.STUCK
+    assert gateway.sent[-1].client_id in execution.reason.sentence
+    assert len(gateway.sent) == 3
 
 
 async def test_whatever_a_gateway_raises_proves_nothing():

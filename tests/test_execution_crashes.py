@@ -15,7 +15,7 @@ import pytest
 
 from triarb.clock import NS_PER_MS, NS_PER_SECOND, ManualClock
 from triarb.exceptions import GatewayUnavailable
-from triarb.execution import ExecutionContext, SequentialExecutor, recover
+from triarb.execution import ExecutionContext, ParallelExecutor, SequentialExecutor, recover
 from triarb.ledger import Ledger, codec
 from triarb.ledger.accounts import Accounts
 from triarb.ledger.codec import encode
@@ -37,7 +37,7 @@ from triarb.model import (
     Submission,
     SubmissionStatus,
 )
-from triarb.pricing import confirm, make_plan, most_profitable
+from triarb.pricing import confirm, make_plan, most_profitable, profit_at
 from triarb.simulation import MatchingEngine
 
 D = Decimal
@@ -89,16 +89,18 @@ class Points:
 class Exchange:
     """What outlives every process: one account at a matching engine, and all that was ever posted there."""
 
-    def __init__(self, *, size="50", late_ns=None):
+    def __init__(self, *, size="50", late_ns=None, levels=None, held=None):
         self.clock = ManualClock(START_NS)
-        self.engine = MatchingEngine(MARKETS, FEES, balances={"USDT": D(1000)})
+        self.engine = MatchingEngine(MARKETS, FEES, balances=held or {"USDT": D(1000)})
         self.posted = []
         self.late_ns = late_ns
         self.on_the_way = []
         self.clock.on_advance.append(self.deliver)
         for (base, quote), (bid, ask) in PRICES.items():
-            levels = [(Level(D(price), D(size)),) for price in (bid, ask)]
-            self.engine.set_book(OrderBook(f"{base}/{quote}", *levels, START_NS))
+            sides = [(Level(D(price), D(size)),) for price in (bid, ask)]
+            self.engine.set_book(OrderBook(f"{base}/{quote}", *sides, START_NS))
+        for book in (levels or {}).values():
+            self.engine.set_book(book)
 
     def deliver(self, now_ns):
         for due_ns, order in [late for late in self.on_the_way if late[0] <= now_ns]:
@@ -189,8 +191,8 @@ class Gateway:
         return await self._call("submit", act)
 
 
-def plan_of(legs):
-    """The plan of the cycle of so many legs, at its best size within 100 USDT."""
+def plan_of(legs, levels=None):
+    """The plan of the cycle of so many legs, for 100 USDT."""
     quotes = [
         Quote(f"{base}/{quote}", D(bid), D(ask), D(50), D(50), START_NS)
         for (base, quote), (bid, ask) in PRICES.items()
@@ -200,12 +202,32 @@ def plan_of(legs):
         (rates.leg(e).given, rates.leg(e).received): e for e, rate in enumerate(rates.rates) if rate
     }
     cycle = rates.cycle(edges[pair] for pair in pairwise(PATHS[legs])).starting_from("USDT")
-    books = {quote.symbol: OrderBook.from_quote(quote) for quote in quotes}
+    books = {quote.symbol: OrderBook.from_quote(quote) for quote in quotes} | (levels or {})
     opportunity = confirm(cycle, books, FEES, rates.view(), START_NS)
-    return make_plan(opportunity, most_profitable(opportunity, D(100)).legs), rates.view()
+    sized = profit_at(opportunity, D(100)) if levels else most_profitable(opportunity, D(100))
+    return make_plan(opportunity, sized.legs), rates.view()
 
 
 PLANS = {legs: plan_of(legs) for legs in PATHS}
+DEEPER = {  # of ETH/BTC, what is better than the limit leaves BTC over
+    "ETH/BTC": OrderBook(
+        "ETH/BTC",
+        (Level(D("0.04970"), D(50)),),
+        (Level(D("0.04980"), D(10)), Level(D("0.05000"), D(40))),
+        START_NS,
+    )
+}
+PLANS["rest"] = plan_of(3, DEEPER)
+PLANS["at once"] = PLANS[3]
+HELD = {"at once": {"USDT": D(1000), "BTC": D(3), "ETH": D(50)}}
+EXECUTORS = {
+    "at once": ParallelExecutor(max_given={"USDT": "200", "BTC": "2", "ETH": "40"}),
+}
+
+
+def exchange_of(cycle):
+    """An exchange that shows what the cycle was planned on."""
+    return Exchange(levels=DEEPER if cycle == "rest" else None, held=HELD.get(cycle))
 
 
 async def live(work, points):
@@ -234,12 +256,12 @@ async def thaw():
     FROZEN.clear()
 
 
-async def trade(exchange, lines, legs, stop_at=None):
+async def trade(exchange, lines, cycle, stop_at=None):
     """A process that carries out the plan, and dies at a point; the points that it passed."""
     points = Points(stop_at)
     ledger = Books(lines, points)
     gateway = Gateway(exchange, points, ledger)
-    plan, view = PLANS[legs]
+    plan, view = PLANS[cycle]
     context = ExecutionContext(
         gateway,
         gateway.order_book,
@@ -251,7 +273,7 @@ async def trade(exchange, lines, legs, stop_at=None):
         "first",
         1,
     )
-    done = await live(SequentialExecutor().execute(plan, context), points)
+    done = await live(EXECUTORS.get(cycle, SequentialExecutor()).execute(plan, context), points)
     return done, points.names
 
 
@@ -264,12 +286,12 @@ async def recovery(exchange, lines, epoch="second", stop_at=None):
     return done, points.names
 
 
-def opened():
+def opened(cycle=3):
     """A ledger that knows its opening balance."""
-    return [encode(BalancesSet(START_NS, {"USDT": D(1000)}, "opening"))]
+    return [encode(BalancesSet(START_NS, HELD.get(cycle, {"USDT": D(1000)}), "opening"))]
 
 
-def check(exchange, lines, legs, what):
+def check(exchange, lines, cycle, what):
     """I1, I2, I3, I4, I6, I9 and I12 of what is durable and what the exchange has; how the execution ended."""
     events = [decode(line) for line in lines]
     accounts = Books(lines, Points()).accounts.state  # I12: replayed from its text alone
@@ -294,7 +316,9 @@ def check(exchange, lines, legs, what):
     ends = [e.execution for e in events if isinstance(e, ExecutionEnded)]
     assert len(ends) == started, f"I9: {what}"
     assert not accounts.unfinished, f"I9: {what}"
-    assert len(intents) <= legs + SETTINGS.unwinding.max_orders, f"I9: {what}"
+    plan, _ = PLANS[cycle]
+    most = len(plan.legs) + sum(bool(leg.resend) for leg in plan.legs)
+    assert len(intents) <= most + SETTINGS.unwinding.max_orders, f"I9: {what}"
     assert portfolio.halted is None, what
     if not ends:
         return None
@@ -319,18 +343,34 @@ async def test_a_cycle_that_is_not_cut_off_completes():
         assert len(names) > 14 * legs
 
 
-@pytest.mark.parametrize("legs", PATHS)
-async def test_every_crash_point(legs):
+async def test_what_a_leg_leaves_is_sent_once_more():
+    """A5, I2, I10: what leg 2 left buys more at its limit as attempt 1, leg 3 sells all of it, and a crash repeats neither."""
+    exchange, lines = exchange_of("rest"), opened()
+    await trade(exchange, lines, "rest")
+    end = check(exchange, lines, "rest", "no crash")
+    assert [order.client_id[-4:] for order in exchange.posted] == ["l1a0", "l2a0", "l2a1", "l3a0"]
+    _, rest, last = exchange.posted[1:]
+    assert rest.amount == end.plan.legs[1].resend
+    assert rest.price == end.plan.legs[1].limit_price
+    assert end.outcome is Outcome.COMPLETED
+    assert [result.order for result in end.further] == [rest]
+    assert last.amount > end.plan.legs[2].amount
+    gain = end.result - end.plan.expected_result
+    assert gain == end.plan.legs[1].resend_gain > 0
+
+
+@pytest.mark.parametrize("cycle", PLANS)
+async def test_every_crash_point(cycle):
     """E1, I1-I4, I6, I7, I9, I12: a crash at any point of a cycle is recovered from, and a second recovery changes nothing."""
     outcomes = Counter()
-    _, names = await trade(Exchange(), opened(), legs)
+    _, names = await trade(exchange_of(cycle), opened(cycle), cycle)
     for k in range(1, len(names) + 1):
-        exchange, lines = Exchange(), opened()
-        done, passed = await trade(exchange, lines, legs, stop_at=k)
+        exchange, lines = exchange_of(cycle), opened(cycle)
+        done, passed = await trade(exchange, lines, cycle, stop_at=k)
         assert not done
-        what = f"{legs} legs, crash at {k} ({passed[k - 1]})"
+        what = f"{cycle}, crash at {k} ({passed[k - 1]})"
         assert (await recovery(exchange, lines))[0]
-        end = check(exchange, lines, legs, what)
+        end = check(exchange, lines, cycle, what)
         outcomes[end and end.outcome] += 1
         before = list(lines)
         await recovery(exchange, lines, "third")
@@ -338,33 +378,35 @@ async def test_every_crash_point(legs):
     assert outcomes.keys() == {None, Outcome.NOTHING, Outcome.UNWOUND, Outcome.COMPLETED}
 
 
-@pytest.mark.parametrize("legs", PATHS)
-async def test_every_pair_of_crash_points(legs):
+@pytest.mark.parametrize("cycle", PATHS)
+async def test_every_pair_of_crash_points(cycle):
     """E1, I3: a crash at any point, then one at any point of the recovery from it, is recovered from by the next.
 
     A crash leaves nothing but what is durable and what the exchange has, so that points which leave the same are one.
     """
-    _, names = await trade(Exchange(), opened(), legs)
+    _, names = await trade(exchange_of(cycle), opened(cycle), cycle)
     left = set()
     for k in range(1, len(names) + 1):
-        exchange, lines = Exchange(), opened()
-        await trade(exchange, lines, legs, stop_at=k)
+        exchange, lines = exchange_of(cycle), opened(cycle)
+        await trade(exchange, lines, cycle, stop_at=k)
         if durable(exchange, lines) in left:
             continue
         left.add(durable(exchange, lines))
         j, done, again = 0, False, set()
         while not done:
             j += 1
-            exchange, lines = Exchange(), opened()
-            await trade(exchange, lines, legs, stop_at=k)
+            exchange, lines = exchange_of(cycle), opened(cycle)
+            await trade(exchange, lines, cycle, stop_at=k)
             done, passed = await recovery(exchange, lines, stop_at=j)
             if durable(exchange, lines) in again:
                 continue
             again.add(durable(exchange, lines))
-            what = f"{legs} legs, crash at {k} ({names[k - 1]}), then at {j} ({passed[-1]})"
+            what = f"{cycle}, crash at {k} ({names[k - 1]}), then at {j} ({passed[-1]})"
             assert (await recovery(exchange, lines, "third"))[0]
-            check(exchange, lines, legs, what)
-    assert len(left) > 5 * legs  # an intent, its order, its answer, its fill, its proof
+            check(exchange, lines, cycle, what)
+    assert len(left) > 5 * len(
+        PLANS[cycle][0].legs
+    )  # an intent, its order, its answer, its fill, its proof
 
 
 def durable(exchange, lines):

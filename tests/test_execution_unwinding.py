@@ -124,6 +124,16 @@ def test_the_budget_bounds_the_loss():
     assert trade(books, Unwinding(loss_factor=D(10))).market.symbol == "BTC/USDT"
 
 
+def test_the_budget_counts_what_was_lost_before():
+    """I7: a trade that alone would lose little is not taken where earlier ones have used the budget up."""
+    books = [book("ETH/BTC"), book("BTC/USDT", "99.9", "100")]
+    assert trade(books).market.symbol == "BTC/USDT"
+    cheap = bought("ETH/USDT", "ETH", "USDT", "1", "5", trade_id="2")
+    sold = bought("ETH/USDT", "ETH", "USDT", "1", "1", Side.SELL, trade_id="3")
+    assert Unwinding().budget(PLAN) < 4
+    assert trade(books, fills=[BTC, cheap, sold]).code == "unwind.budget"
+
+
 def test_dust_is_no_order():
     """B4: what no market takes any more is refused with the reason, and is no order."""
     tiny = bought("BTC/USDT", "BTC", "USDT", "0.00001", "100")

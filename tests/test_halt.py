@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 
+import attrs
 import pytest
 
 from triarb.cli import main
+from triarb.clock import NS_PER_SECOND
 from triarb.engine import Engine
 from triarb.exceptions import LedgerError
 from triarb.execution.halt import HaltLatch, halt_file
@@ -17,7 +19,7 @@ from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.replay import ReplayGateway
 from triarb.ledger import SqlLedger
 from triarb.market.tape import Tape
-from triarb.model import Halted, Resumed
+from triarb.model import Answered, Halted, Intended, Outcome, Resumed
 from triarb.risk import RiskLimits
 from triarb.testing.loopback import in_background
 from triarb.testing.market import planted_triangle
@@ -33,17 +35,17 @@ def ledger_file(tmp_path):
     return tmp_path / "mine.sqlite"
 
 
-def engine_on(ledger, gateway):
+def engine_on(ledger, gateway, max_daily_loss="100 USDT"):
     return Engine(
         gateway,
-        risk=RiskLimits(min_edge_bps=0, max_notional="100 USDT", max_daily_loss="100 USDT"),
+        risk=RiskLimits(min_edge_bps=0, max_notional="100 USDT", max_daily_loss=max_daily_loss),
         ledger=ledger,
         start=["USDT"],
     )
 
 
-def replay():
-    return ReplayGateway(Tape.of(planted_triangle(), []), balances={"USDT": "1000"})
+def replay(changes=()):
+    return ReplayGateway(Tape.of(planted_triangle(), changes), balances={"USDT": "1000"})
 
 
 def test_a_latch_holds_over_processes_until_it_is_lifted(file):
@@ -118,6 +120,70 @@ async def test_a_file_made_by_others_stops_an_engine_and_is_journalled(ledger_fi
         await engine.resume("Ada")
         assert not halt_file(ledger.path).exists()
         assert (await engine.run()).state != "halted"
+
+
+class FailingLedger(SqlLedger):
+    """Fails once, when it is to write the second answer."""
+
+    answers = 0
+
+    async def append(self, event, /):
+        self.answers += isinstance(event, Answered)
+        if isinstance(event, Answered) and self.answers == 2:
+            raise LedgerError("the disk is full", code="ledger.write")
+        await super().append(event)
+
+
+async def test_an_engine_whose_ledger_failed_in_a_cycle_begins_no_other():
+    """E1, E3: what the failure left unfinished blocks the engine until a recovery, though its ledger writes again."""
+    later = [
+        attrs.evolve(
+            quote, received_ns=quote.received_ns + NS_PER_SECOND, ask_size=quote.bid_size + 1
+        )
+        for quote in planted_triangle().quotes
+    ]
+    async with (
+        replay(later) as gateway,
+        FailingLedger("sqlite://") as ledger,
+        engine_on(ledger, gateway, "1000 USDT") as engine,
+    ):
+        with pytest.raises(LedgerError, match="full"):
+            await engine.run(cycles=1)
+        assert ledger.portfolio().open == (1,)
+        report = await engine.run(cycles=1)
+        assert report.unfinished == (1,)
+        assert ledger.portfolio().started == 1
+
+
+class HaltingLedger(SqlLedger):
+    """Halts its engine while it writes the intent of a leg."""
+
+    engine, leg = None, 0
+
+    async def append(self, event, /):
+        await super().append(event)
+        if isinstance(event, Intended) and event.leg == self.leg:
+            await self.engine.halt("at the last moment")
+
+
+@pytest.mark.parametrize(
+    ("leg", "freeze", "sent", "outcome"),
+    [
+        (1, False, 0, Outcome.NOTHING),
+        (2, False, 3, Outcome.COMPLETED),
+        (2, True, 1, Outcome.SHORT),
+    ],
+)
+async def test_a_halt_while_an_intent_is_written_stops_its_order(leg, freeze, sent, outcome):
+    """E9, I8: no order that opens passes a halt that came after all was decided; under a freeze none passes at all."""
+    async with replay() as gateway, HaltingLedger("sqlite://") as ledger:
+        ledger.engine, ledger.leg = engine_on(ledger, gateway), leg
+        ledger.engine.freeze = freeze
+        report = await ledger.engine.run(cycles=1)
+        answered = [event for event in ledger.events() if isinstance(event, Answered)]
+        assert len(answered) == sent
+        assert [e.outcome for e in ledger.portfolio().recent] == [outcome]
+        assert report.state == "halted"
 
 
 async def test_a_halt_is_durable_although_the_ledger_fails(ledger_file, monkeypatch):

@@ -435,6 +435,17 @@ def test_an_execution_reserves_what_its_first_leg_may_spend_and_releases_it_once
     assert books.state.portfolio.reserved == {"USDT": Decimal(101), "EUR": Decimal(7)}
 
 
+def test_a_client_id_is_intended_once():
+    """I2: an id that its execution has used is refused, so that no order can be sent under it again."""
+    books = Accounts()
+    books.apply(ExecutionStarted(0, 1, plan()))
+    intended = Intended(0, 1, 1, Order("id", "BTC/USDT", Side.BUY, Decimal(1), Decimal(2)))
+    books.apply(intended)
+    with pytest.raises(LedgerError, match="intended already") as caught:
+        books.apply(intended)
+    assert caught.value.code == "ledger.contradiction"
+
+
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_execution_numbers_count_from_one(number):
     """A number that was used or skipped is refused, for client ids derive from it."""

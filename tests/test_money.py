@@ -325,6 +325,37 @@ def test_money_names_what_is_wrong_with_its_number(text: str):
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("50", 'write it as "50 USDT", with its currency'),
+        ("abc USDT", 'write it as "50 USDT"'),
+        ("-1 USDT", "limits are positive amounts"),
+    ],
+)
+def test_money_tells_how_to_mend_it(text: str, hint: str):
+    """Each error ends with what would do."""
+    with pytest.raises(UsageError) as caught:
+        Money.parse(text)
+    assert caught.value.hint == hint
+
+
+def test_a_number_that_is_refused_is_told_as_it_was_written():
+    """A Decimal is named by its digits, a text with its quotes; a setting in bps says what would do."""
+    with pytest.raises(ValueError, match=r"^NaN is not finite$"):
+        parse_decimal(Decimal("NaN"))
+    with pytest.raises(ValueError, match=r"^'NaN' is not finite$"):
+        parse_decimal("NaN")
+    with pytest.raises(UsageError) as caught:
+        parse_bps("x", "min_edge_bps")
+    assert caught.value.hint == "give bps, such as 7.5"
+
+
+def test_a_ratio_has_eighteen_decimals_unless_told():
+    """What is shown of a ratio is rounded at 18 decimals."""
+    assert to_decimal(Fraction(1, 3)) == Decimal("0." + "3" * 18)
+
+
 def test_money_is_never_negative_and_has_no_order():
     """A limit below zero makes no sense; 2 BTC are neither more nor less than 3 USDT."""
     with pytest.raises(UsageError, match="is negative"):

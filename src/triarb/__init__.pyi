@@ -25,6 +25,7 @@ from .exceptions import (
 from .execution import (
     ExecutionContext as ExecutionContext,
     Executor as Executor,
+    ParallelExecutor as ParallelExecutor,
     Recovery as Recovery,
     SequentialExecutor as SequentialExecutor,
     Unwinding as Unwinding,

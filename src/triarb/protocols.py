@@ -4,12 +4,13 @@
 """
 
 from triarb.clock import Clock as Clock
-from triarb.execution.executor import Executor as Executor
+from triarb.execution.executor import Executor as Executor, Selective as Selective
 from triarb.finders.finder import CycleFinder as CycleFinder
 from triarb.finders.monitor import CycleMonitor as CycleMonitor
 from triarb.gateways.gateway import (
     Budgeted as Budgeted,
     ExchangeGateway as ExchangeGateway,
+    Listing as Listing,
     MarketData as MarketData,
     Restorable as Restorable,
     Trading as Trading,

@@ -1,57 +1,50 @@
 """Engine: five injected parts and a loop."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from decimal import Decimal
-from typing import Final, Self
+from typing import Self
 
 import attrs
 
 from triarb.clock import NS_PER_SECOND, Clock, SystemClock
 from triarb.engine.feed import Feed
 from triarb.engine.finishing import alarm, to_the_end
+from triarb.engine.judging import Judge
 from triarb.engine.observers import Observer, Observers
 from triarb.engine.opening import lift, own_ledger, settle, unsettled
 from triarb.engine.sweeping import Sweep, left_overs, sweep_plan, way_back
 from triarb.engine.tally import Tally, check_end
 from triarb.engine.watching import Watch
-from triarb.exceptions import GatewayError, UsageError
+from triarb.exceptions import LedgerError, UsageError
 from triarb.execution import ExecutionContext, Executor, Recovery, SequentialExecutor
 from triarb.execution.claims import Claim
-from triarb.execution.executor import settings_of
+from triarb.execution.executor import Selective, settings_of
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.ids import check_epoch, new_epoch
+from triarb.execution.keeping import UNWRITTEN, Unwritten, unwritten_file
+from triarb.execution.sending import Outgoing
 from triarb.finders import BoundedCycleFinder
 from triarb.finders.finder import CycleFinder
 from triarb.gateways.gateway import Budgeted, ExchangeGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.model import (
-    Confirmed,
-    Cycle,
-    Declined,
     EngineEvent,
     Executed,
     Execution,
     ExecutionEnded,
     Halted,
     LedgerEvent,
-    Nominated,
     Opportunity,
     Order,
     Plan,
-    Planned,
     Purpose,
     Refused,
-    Reviewed,
 )
-from triarb.pipeline import nominate, review, size
-from triarb.pricing import confirm, settle_tokens
 from triarb.report import Report
 from triarb.risk import RiskPolicy
 from triarb.sizing import DepthSizer, Sizer
-
-LOOKED_AT: Final = 5
-"""How many nominations, best first, have their books read in one step."""
 
 
 class Engine:
@@ -122,6 +115,8 @@ class Engine:
         self._stop = asyncio.Event()
         self._ended = False
         self._latch = HaltLatch()
+        self._outgoing = Outgoing()
+        self._unwritten = Unwritten()
         self._tally = Tally()
         self._watch = Watch(Claim.of(claim, foreign_prefixes), watch_seconds)
 
@@ -131,16 +126,20 @@ class Engine:
         try:
             if isinstance(self._ledger, SqlLedger) and self._ledger.path is not None:
                 self._latch.keep_in(halt_file(self._ledger.path))
-            self.recovery = await settle(
-                self._ledger,
-                self.gateway,
-                self.clock,
-                self._epoch,
-                settings=settings_of(self.executor),
-                gate=self._gate,
-                emit=self._emit,
-                claim=self._watch.claim,
-            )
+                self._unwritten = Unwritten(unwritten_file(self._ledger.path))
+            with self._halting_if_unwritten():
+                self.recovery = await settle(
+                    self._ledger,
+                    self.gateway,
+                    self.clock,
+                    self._epoch,
+                    settings=settings_of(self.executor),
+                    gate=self._gate,
+                    emit=self._emit,
+                    claim=self._watch.claim,
+                    outgoing=self._outgoing,
+                    unwritten=self._unwritten,
+                )
             self._watch.looked(self.clock.now_ns())
             await self._journal_halt()  # one from before it was open
         except BaseException:
@@ -171,12 +170,14 @@ class Engine:
     async def halt(self, reason: str) -> None:
         """Take no new exposure until `resume`, this run or any later one on this ledger.
 
-        Acts at once, and is durable when it returns; an engine that is not open yet writes it when it opens.
+        Acts at once. When it returns it is durable (an engine that is not open yet writes it when it opens), and no order
+        that it forbids is on its way any more: one that had passed the gate before has been answered, or has failed.
 
         Raises:
             LedgerError: it could not be made durable in the latch's file or in the ledger; it holds nevertheless.
         """
         self._latch.set(reason)  # first, so that no order passes the gate while the ledger writes
+        await self._outgoing.settled(self._is_shut)
         if self._opened:
             await self._journal_halt()
 
@@ -228,11 +229,12 @@ class Engine:
         """
         if not await self._advance():
             return []
+        judge = self._judge()
         answers: list[Opportunity | Refused] = []
-        for cycle in self._nominate():
-            found = await self._confirm(cycle)
+        for cycle in judge.nominated():
+            found = await judge.confirm(cycle)
             if isinstance(found, Refused):
-                self._declined(cycle, found)
+                judge.declined(cycle, found)
                 answers.append(found)
             else:
                 answers.extend(found)
@@ -246,12 +248,13 @@ class Engine:
         await self._watch.look(self.ledger, self.gateway, self.clock, emit=self._emit)
         if not await self._advance():
             return None
-        for cycle in self._nominate():
-            plan = self._blocked() or await self._decide(cycle)
+        judge = self._judge()
+        for cycle in judge.nominated():
+            plan = self._blocked() or await judge.decide(cycle)
             if isinstance(plan, Refused):
-                self._declined(cycle, plan)
+                judge.declined(cycle, plan)
             elif (full := self._room(plan)) is not None:
-                self._declined(cycle, full)
+                judge.declined(cycle, full)
             else:
                 return await self._execute(plan)
         return None
@@ -279,6 +282,7 @@ class Engine:
         began_ns = self.clock.now_ns()
         self._tally = Tally()
         done: list[LedgerEvent] = []
+        failed = False
         try:
             while not self._over(began_ns, seconds, cycles, until, len(done)):
                 execution = await self._within(seconds, began_ns)
@@ -288,12 +292,18 @@ class Engine:
                     break
                 if self._interval_seconds:
                     await self.clock.sleep(self._interval_seconds)
+        except LedgerError:
+            failed = True
+            raise
         finally:
             self._stop.clear()  # only now: a stop that came before the first step counts
-            await self._journal_halt()  # one that came by the latch's file
+            after_all = suppress(LedgerError) if failed else nullcontext()  # its first word counts
+            with after_all:
+                await self._journal_halt()  # one that came by the latch's file
             ended = self._tally.ended(began_ns, self.clock.now_ns(), self.gateway)
             self._emit(ended)
-            await self.ledger.append(ended)
+            with after_all:
+                await self.ledger.append(ended)
         portfolio = self.ledger.portfolio()
         halted = self._halt_reason()
         halt = [Halted(ended.at_ns, halted)] if halted is not None else []
@@ -333,76 +343,28 @@ class Engine:
         self._tally.counts["quotes"] += changes
         return True
 
-    def _nominate(self) -> Sequence[Cycle]:
-        """The best nominations that could start in something held; those that could not are declined."""
-        cycles = nominate(self._market.rates, self.finder)
-        self._tally.nominated(cycles)
-        self._emit(Nominated(self.clock.now_ns(), tuple(cycles)))
-        started = []
-        for cycle in cycles:
-            if self._starts(cycle):
-                started.append(cycle)
-            else:
-                sentence = f"nothing is held that {cycle.id} could start in"
-                self._declined(cycle, Refused("engine.no_start", sentence, {"cycle": cycle.id}))
-        return started[:LOOKED_AT]
-
-    def _starts(self, cycle: Cycle) -> list[str]:
-        free = self.ledger.portfolio().free
-        wanted = self.start or cycle.assets
-        return [asset for asset in wanted if asset in cycle.assets and free(asset) > 0]
-
-    async def _confirm(self, cycle: Cycle) -> list[Opportunity] | Refused:
-        """`cycle` on fresh books, from each of its start assets that confirms it; the first refusal if none does."""
-        try:
-            fees = await self._market.fees_of(leg.market.symbol for leg in cycle.legs)
-        except GatewayError as error:
-            return Refused("fees.unavailable", str(error), {"cycle": cycle.id})
-        books = await self._market.books_of(
-            cycle
-        )  # last: nothing else is waited for on fresh books
-        if isinstance(books, Refused):
-            return books
-        view, now_ns, held = self._market.rates.view(), self.clock.now_ns(), self.ledger.portfolio()
-        answers = [
-            confirm(begun, books, settle_tokens(begun, fees, view, held), view, now_ns)
-            for begun in map(cycle.starting_from, self._starts(cycle))
-        ]
-        found = [answer for answer in answers if isinstance(answer, Opportunity)]
-        self._tally.counts["confirmed"] += bool(found)
-        for opportunity in found:
-            self._emit(Confirmed(now_ns, opportunity))
-        return found or next(answer for answer in answers if isinstance(answer, Refused))
-
-    async def _decide(self, cycle: Cycle) -> Plan | Refused:
-        """Confirm, review, size: the plan of the first start asset that gets one, or the first refusal."""
-        found = await self._confirm(cycle)
-        if isinstance(found, Refused):
-            return found
-        refusals: list[Refused] = []
-        for opportunity in found:
-            portfolio, now_ns = self.ledger.portfolio(), self.clock.now_ns()
-            approved = review(opportunity, self.risk, portfolio, now_ns)
-            if isinstance(approved, Refused):
-                refusals.append(approved)
-                continue
-            self._tally.counts["approved"] += 1
-            self._emit(Reviewed(now_ns, approved))
-            plan = size(approved, self.sizer, portfolio)
-            if isinstance(plan, Plan):
-                self._tally.counts["planned"] += 1
-                self._emit(Planned(now_ns, plan))
-                return plan
-            refusals.append(plan)
-        return refusals[0]
-
     def _room(self, plan: Plan) -> Refused | None:
-        """Why the exchange might not take all legs and as many orders to turn them back; None if it would."""
+        """Why the executor would not carry out `plan`, or the exchange might not take all its orders; None if they would."""
+        if isinstance(self.executor, Selective):
+            refused = self.executor.refuses(plan, self.ledger.portfolio())
+            if refused is not None:
+                return refused
         orders = len(plan.legs) + settings_of(self.executor).unwinding.max_orders
+        orders += sum(bool(leg.resend) for leg in plan.legs)
         return self.gateway.room_for(orders) if isinstance(self.gateway, Budgeted) else None
 
     async def _execute(self, plan: Plan, executor: Executor | None = None) -> Execution:
-        context = ExecutionContext(
+        # A cancelled engine does not leave a cycle between two legs.
+        work = (executor or self.executor).execute(plan, self._context())
+        with self._halting_if_unwritten():
+            execution, cancelled = await to_the_end(work, self.stop)
+        self._emit(Executed(execution.ended_ns, execution))
+        if cancelled:
+            raise asyncio.CancelledError
+        return execution
+
+    def _context(self) -> ExecutionContext:
+        return ExecutionContext(
             gateway=self.gateway,
             order_book=self.gateway.order_book,
             rates=self._market.rates.view(),
@@ -412,15 +374,9 @@ class Engine:
             emit=self._emit,
             epoch=self._epoch,
             number=self.ledger.portfolio().started + 1,
+            outgoing=self._outgoing,
+            unwritten=self._unwritten,
         )
-        # A cancelled engine does not leave a cycle between two legs.
-        execution, cancelled = await to_the_end(
-            (executor or self.executor).execute(plan, context), self.stop
-        )
-        self._emit(Executed(execution.ended_ns, execution))
-        if cancelled:
-            raise asyncio.CancelledError
-        return execution
 
     def _gate(self, _order: Order, purpose: Purpose) -> Refused | None:
         """A halt lets nothing open; what closes passes, unless the halt is to freeze all."""
@@ -428,6 +384,20 @@ class Engine:
         if halted is None or (purpose is not Purpose.OPEN and not self.freeze):
             return None
         return Refused("engine.halted", f"halted: {halted}")
+
+    def _is_shut(self, order: Order, purpose: Purpose) -> bool:
+        return self._gate(order, purpose) is not None
+
+    @contextmanager
+    def _halting_if_unwritten(self) -> Iterator[None]:
+        """Halt where the ledger does not take what orders did: the latch needs no ledger."""
+        try:
+            yield
+        except LedgerError as error:
+            if error.code == UNWRITTEN:
+                with suppress(LedgerError):  # then it holds in memory; the first word counts
+                    self._latch.set(error.message)
+            raise
 
     def _halt_reason(self) -> str | None:
         """The latch first: the ledger may still be writing it. An earlier engine's halt may be in the ledger only."""
@@ -448,12 +418,21 @@ class Engine:
             return Refused("engine.halted", f"halted: {halted}")
         return unsettled(self.ledger.portfolio())
 
-    def _declined(self, cycle: Cycle, refused: Refused) -> None:
-        self._tally.refused[refused.code] += 1
-        self._emit(Declined(self.clock.now_ns(), cycle, refused))
-
     def _emit(self, event: EngineEvent) -> None:
         self._observers.emit(event)
+
+    def _judge(self) -> Judge:
+        return Judge(
+            self._market,
+            self.ledger,
+            self.clock,
+            self.finder,
+            self.risk,
+            self.sizer,
+            self.start,
+            self._tally,
+            self._emit,
+        )
 
     @property
     def _market(self) -> Feed:

@@ -11,6 +11,8 @@ from triarb.execution import Recovery, recover
 from triarb.execution.claims import Claim, check_account, is_open, look_around
 from triarb.execution.context import Settings
 from triarb.execution.halt import HaltLatch
+from triarb.execution.keeping import Unwritten
+from triarb.execution.sending import Outgoing
 from triarb.gateways.gateway import ExchangeGateway, Restorable
 from triarb.ledger import Ledger, SqlLedger, default_path
 from triarb.model import EngineEvent, EpochStarted, Order, Portfolio, Purpose, Refused, Resumed
@@ -40,6 +42,8 @@ async def settle(
     emit: Callable[[EngineEvent], None],
     settings: Settings,
     claim: Claim,
+    outgoing: Outgoing,
+    unwritten: Unwritten,
 ) -> Recovery:
     """Begin an epoch, recover what an earlier one left, and make ledger and exchange agree on the balances.
 
@@ -57,7 +61,16 @@ async def settle(
     surprises = await look_around(ledger, gateway, clock, claim, emit=emit, past=True)
     await ledger.append(EpochStarted(clock.now_ns(), epoch, gateway.exchange, gateway.mode))
     recovery = await recover(
-        ledger, gateway, clock, epoch=epoch, gate=gate, emit=emit, settings=settings, claim=claim
+        ledger,
+        gateway,
+        clock,
+        epoch=epoch,
+        gate=gate,
+        emit=emit,
+        settings=settings,
+        claim=claim,
+        outgoing=outgoing,
+        unwritten=unwritten,
     )
     return attrs.evolve(recovery, surprises=tuple(surprises))
 

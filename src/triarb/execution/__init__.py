@@ -3,6 +3,8 @@
 from triarb.execution.executor import (
     ExecutionContext as ExecutionContext,
     Executor as Executor,
+    ParallelExecutor as ParallelExecutor,
+    Selective as Selective,
     SequentialExecutor as SequentialExecutor,
 )
 from triarb.execution.recovery import Recovery as Recovery, recover as recover

@@ -1,29 +1,27 @@
-"""The course of one execution: leg after leg on the plan, then back by unwinding, each order proven before the next."""
+"""The course of one execution, whatever the order of its legs: sending, reading, turning back, ending.
+
+A thin shell: what next is decided by `steps`, `unwinding`, `rebalancing` and `machine`.
+"""
 
 import asyncio
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
+
+import attrs
 
 from triarb.clock import NS_PER_SECOND
 from triarb.exceptions import TradingRefused
 from triarb.execution.context import ExecutionContext, Settings
 from triarb.execution.ids import client_id
+from triarb.execution.keeping import Record
 from triarb.execution.machine import LegState, begin, on
 from triarb.execution.messages import Sending, Withheld
-from triarb.execution.proving import prove, record, submitted
-from triarb.execution.steps import Finish, next_step
-from triarb.execution.unwinding import (
-    DUST,
-    Stranded,
-    fresh_view,
-    next_trade,
-    off_course,
-    stranded,
-    without,
-    worth_reading,
-)
+from triarb.execution.proving import learn, prove
+from triarb.execution.steps import Finish
+from triarb.execution.unwinding import DUST, Stranded, fresh_view, without, worth_reading
 from triarb.model import (
     Answered,
     Execution,
@@ -53,16 +51,38 @@ _ENDS: Final = frozenset({"unwind.done", *DUST})
 _NOT_TAKEN: Final = (OrderOutcome.REJECTED, OrderOutcome.NEVER)
 
 
+@attrs.frozen
+class Sent:
+    """One order of an execution, and what it did.
+
+    Attributes:
+        leg: the plan's leg, counted from 1; unwinding counts on from the last.
+        attempt: 0, or which sending of the leg's rest it is.
+    """
+
+    leg: int
+    attempt: int
+    result: LegResult
+
+
+@attrs.frozen
+class Ready:
+    """An order whose intent is durable, about to be sent."""
+
+    intended: Intended
+    state: LegState
+    until_ns: int
+
+
 class Course:
-    """One execution under way. A thin shell: what next is decided by `steps`, `unwinding` and `machine`.
+    """One execution under way.
 
     Args:
         plan: what is carried out.
         context: what it may use.
         settings: how long it may take, and how far it may go.
         started_ns: when it started.
-        legs: what the plan's legs did so far, in order: each proven.
-        further: what the orders beyond them did.
+        sent: its orders so far, in the order in which they were intended: each proven.
     """
 
     def __init__(
@@ -72,16 +92,16 @@ class Course:
         settings: Settings,
         started_ns: int,
         *,
-        legs: Sequence[LegResult] = (),
-        further: Sequence[LegResult] = (),
+        sent: Sequence[Sent] = (),
     ) -> None:
         self._plan = plan
         self._context = context
         self._settings = settings
         self._started_ns = started_ns
-        self._legs = list(legs)
-        self._further = list(further)
+        self._sent = list(sent)
+        self._record = Record(context.ledger, context.clock, context.unwritten)
         self._deadline_ns = context.clock.now_ns() + round(settings.cycle_seconds * NS_PER_SECOND)
+        self._read_ns = plan.decided_ns
         self._stop: Finish | None = None
         self._refusal: TradingRefused | None = None
 
@@ -92,10 +112,7 @@ class Course:
             LedgerError: something could not be made durable; nothing was sent after that.
             TradingRefused: the gateway does not trade at all; the execution has ended.
         """
-        end = await self._on_plan()
-        if end.outcome is Outcome.SHORT:
-            end = await self._back(end)
-        execution = await self.finish(end)
+        execution = await self.finish(await self._end())
         if self._refusal is not None:
             raise self._refusal
         return execution
@@ -103,94 +120,31 @@ class Course:
     async def finish(self, end: Finish) -> Execution:
         """End here."""
         execution = self._execution(end)
-        await self._context.ledger.append(ExecutionEnded(execution.ended_ns, execution))
+        await self._record.learn(ExecutionEnded(execution.ended_ns, execution))
+        self._record.check()
         return execution
 
-    # On the plan
+    @abstractmethod
+    async def _end(self) -> Finish:
+        """Carry out what is left, and say how it ended."""
 
-    async def _on_plan(self) -> Finish:
-        while self._stop is None:
-            now = self._stranded()
-            done = len(self._legs)
-            ahead = self._plan.legs[done] if done < len(self._plan.legs) else None
-            held = now.held(ahead.given_asset) if done and ahead else None
-            step = next_step(self._plan, self._legs, held)
-            if isinstance(step, Finish):
-                return step
-            leg = self._plan.legs[step.leg]
-            if step.leg:
-                refused = self._late() or await self._off_course(step.leg, step.amount, now)
-                if refused is not None:
-                    return Finish(Outcome.SHORT, refused)
-            purpose = Purpose.CLOSE if step.leg else Purpose.OPEN
-            self._legs.append(await self._send(leg, step.amount, step.leg + 1, 0, purpose))
-        return self._stop
+    # Where it stands
 
-    async def _off_course(self, number: int, amount: Decimal, now: Stranded) -> Refused | None:
-        books, view = await self._market(now, widely=False)
-        policy = self._settings.unwinding
-        return off_course(self._plan, number, amount, now, books=books, view=view, policy=policy)
+    @property
+    def _legs(self) -> tuple[LegResult, ...]:
+        """What the plan's legs did, in their order."""
+        legs = [one for one in self._sent if one.leg <= len(self._plan.legs) and not one.attempt]
+        return tuple(one.result for one in sorted(legs, key=lambda one: one.leg))
 
-    # Off the plan
+    @property
+    def _further(self) -> tuple[LegResult, ...]:
+        """What the orders beyond them did, in their order."""
+        last = len(self._plan.legs)
+        return tuple(one.result for one in self._sent if one.leg > last or one.attempt)
 
-    async def _back(self, end: Finish) -> Finish:
-        """Turn what is stranded back, trade by trade, as far as budget, time and the gate allow."""
-        policy = self._settings.unwinding
-        if self._refused_by():  # perhaps its balances lag behind our fills
-            await self._context.clock.sleep(self._settings.retry_seconds)
-        while self._stop is None:
-            now = self._stranded()
-            if len(self._further) >= policy.max_orders or self._late() is not None:
-                return end
-            books, view = await self._market(now, widely=True)
-            trade = next_trade(self._plan, now, books, without(view, self._given_up()), policy)
-            if isinstance(trade, PlannedLeg):
-                number = len(self._plan.legs) + len(self._further) + 1
-                result = await self._send(trade, trade.amount, number, 0, Purpose.UNWIND)
-                self._further.append(result)
-                if result.filled:
-                    continue
-            elif trade.code == "unwind.hold":
-                return Finish(end.outcome, end.reason)
-            elif trade.code in _ENDS and view.markets.keys() <= books.keys():
-                turned = any(result.filled for result in self._further)
-                return Finish(Outcome.UNWOUND if turned else end.outcome, end.reason)
-            await self._context.clock.sleep(self._settings.retry_seconds)
-        return self._stop
-
-    def _refused_by(self) -> list[str]:
-        """The markets that took no order of this execution, each as often as it took none."""
-        orders = (*self._legs, *self._further)
-        return [result.order.symbol for result in orders if result.outcome in _NOT_TAKEN]
-
-    def _given_up(self) -> set[str]:
-        """The markets that nothing more is tried on."""
-        return {s for s, times in Counter(self._refused_by()).items() if times >= ATTEMPTS}
-
-    # Reading
-
-    def _stranded(self) -> Stranded:
-        return stranded(self._plan.start, self._fills())
-
+    @property
     def _fills(self) -> list[Fill]:
-        return [fill for result in (*self._legs, *self._further) for fill in result.fills]
-
-    async def _market(
-        self, now: Stranded, *, widely: bool
-    ) -> tuple[dict[str, OrderBook], RateView]:
-        """The books that tell the ways back, as far as they can be read now, and their markets."""
-        rates = self._context.rates
-        symbols = worth_reading(self._plan, rates, now, widely=widely)
-        answers = await asyncio.gather(*map(self._book, symbols))
-        books = {s: b for s, b in zip(symbols, answers, strict=True) if b is not None}
-        return books, fresh_view(self._plan, rates, symbols)
-
-    async def _book(self, symbol: str) -> OrderBook | None:
-        try:
-            book: object = await self._context.order_book(symbol)
-        except Exception:  # noqa: BLE001 - a book that cannot be read is none, whatever the reason
-            return None
-        return book if isinstance(book, OrderBook) and book.symbol == symbol else None
+        return [fill for one in self._sent for fill in one.result.fills]
 
     def _late(self) -> Refused | None:
         if self._context.clock.now_ns() < self._deadline_ns:
@@ -201,14 +155,82 @@ class Course:
             {"seconds": self._settings.cycle_seconds},
         )
 
+    # Reading
+
+    async def _market(
+        self, now: Stranded, *, widely: bool
+    ) -> tuple[dict[str, OrderBook], RateView]:
+        """The books that tell the ways back, as far as they can be read now, and their markets."""
+        rates = self._context.rates
+        symbols = worth_reading(self._plan, rates, now, widely=widely)
+        answers = await asyncio.gather(*map(self._book, symbols))
+        self._read_ns = self._context.clock.now_ns()
+        books = {s: b for s, b in zip(symbols, answers, strict=True) if b is not None}
+        return books, fresh_view(self._plan, rates, symbols)
+
+    async def _book(self, symbol: str) -> OrderBook | None:
+        try:
+            book: object = await self._context.order_book(symbol)
+        except Exception:  # noqa: BLE001 - a book that cannot be read is none, whatever the reason
+            return None
+        return book if isinstance(book, OrderBook) and book.symbol == symbol else None
+
+    # Turning back
+
+    async def _back(self, end: Finish) -> Finish:
+        """Turn what is off the plan back, trade by trade, as far as budget, time and the gate allow."""
+        policy = self._settings.unwinding
+        if self._refused_by():  # perhaps its balances lag behind our fills
+            await self._context.clock.sleep(self._settings.retry_seconds)
+        while self._stop is None:
+            turns = [one for one in self._sent if one.leg > len(self._plan.legs)]
+            if len(turns) >= policy.max_orders or self._late() is not None:
+                return end
+            books, view = await self._market(self._off_plan(), widely=True)
+            trade = self._turn(books, without(view, self._given_up()))
+            if isinstance(trade, PlannedLeg):
+                number = len(self._plan.legs) + len(turns) + 1
+                if (await self._trade(trade, trade.amount, number, Purpose.UNWIND)).filled:
+                    continue
+            elif trade.code == "unwind.hold":
+                return Finish(end.outcome, end.reason)
+            elif trade.code in _ENDS and view.markets.keys() <= books.keys():
+                turned = any(one.result.filled for one in turns)
+                return Finish(Outcome.UNWOUND if turned else end.outcome, end.reason)
+            await self._context.clock.sleep(self._settings.retry_seconds)
+        return self._stop
+
+    @abstractmethod
+    def _off_plan(self) -> Stranded:
+        """What is to be turned back."""
+
+    @abstractmethod
+    def _turn(self, books: Mapping[str, OrderBook], view: RateView) -> PlannedLeg | Refused:
+        """The next trade that turns some of it back, or why there is none."""
+
+    def _refused_by(self) -> list[str]:
+        """The markets that took no order of this execution, each as often as it took none; a leg's rest does not count."""
+        orders = [one.result for one in self._sent if not one.attempt]
+        return [result.order.symbol for result in orders if result.outcome in _NOT_TAKEN]
+
+    def _given_up(self) -> set[str]:
+        """The markets that nothing more is tried on."""
+        return {s for s, times in Counter(self._refused_by()).items() if times >= ATTEMPTS}
+
     # Sending
 
-    async def _send(
-        self, leg: PlannedLeg, amount: Decimal, number: int, attempt: int, purpose: Purpose
+    async def _trade(
+        self, leg: PlannedLeg, amount: Decimal, number: int, purpose: Purpose, attempt: int = 0
     ) -> LegResult:
         """Intend an order, send it once, and prove what became of it."""
+        sent = await self._carry_out(await self._intend(leg, amount, number, purpose, attempt))
+        self._sent.append(sent)
+        return sent.result
+
+    async def _intend(
+        self, leg: PlannedLeg, amount: Decimal, number: int, purpose: Purpose, attempt: int = 0
+    ) -> Ready:
         context = self._context
-        gateway, ledger, clock = context.gateway, context.ledger, context.clock
         order = Order(
             client_id(context.epoch, context.number, number, attempt),
             leg.market.symbol,
@@ -217,48 +239,61 @@ class Course:
             leg.limit_price,
             leg.time_in_force,
         )
-        sent_ns = clock.now_ns()
-        await ledger.append(Intended(sent_ns, context.number, number, order, attempt, purpose))
-        state = begin(order, leg.market, self._settings.rules(gateway))
-        closed = self._gate(order, purpose)
-        if closed is None:
-            state = on(state, Sending(), clock.now_ns())
-            state = await self._sent(state)
+        intended = Intended(context.clock.now_ns(), context.number, number, order, attempt, purpose)
+        await self._record.intend(intended)
+        state = begin(order, leg.market, self._settings.rules(context.gateway))
+        return Ready(intended, state, self._settings.leaves_by(self._read_ns))
+
+    async def _carry_out(self, ready: Ready, withheld: Refused | None = None) -> Sent:
+        """Send an order that is intended, unless it is `withheld`, and journal what became of it."""
+        context, clock, intended = self._context, self._context.clock, ready.intended
+        leaving = on(ready.state, Sending(), clock.now_ns())
+        answer = withheld or await self._answer(ready)
+        if isinstance(answer, Refused):
+            state = on(ready.state, Withheld(str(answer)), clock.now_ns())
         else:
-            state = on(state, Withheld(str(closed)), clock.now_ns())
-            self._stop = Finish(Outcome.SHORT if self._legs else Outcome.NOTHING, closed)
-        await record(state, context.number, ledger, clock)
+            state = on(leaving, answer, clock.now_ns())
+            await self._record.learn(
+                Answered(
+                    clock.now_ns(),
+                    context.number,
+                    intended.order.client_id,
+                    answer.status,
+                    answer.reason,
+                )
+            )
+            state = await prove(state, context.gateway, context.ledger, clock)
+        await learn(state, context.number, self._record, clock)
         if state.outcome is None:
             self._stop = Finish(Outcome.STUCK, unproven(state))
         result = LegResult(
-            order, state.fills, sent_ns, clock.now_ns(), state.why_not, state.outcome
+            intended.order,
+            state.fills,
+            intended.at_ns,
+            clock.now_ns(),
+            state.why_not,
+            state.outcome,
         )
-        context.emit(LegDone(result.done_ns, context.number, number, result))
-        return result
+        context.emit(LegDone(result.done_ns, context.number, intended.leg, result))
+        return Sent(intended.leg, intended.attempt, result)
 
-    def _gate(self, order: Order, purpose: Purpose) -> Refused | None:
+    async def _answer(self, ready: Ready) -> Submission | Refused:
+        order, purpose = ready.intended.order, ready.intended.purpose
         try:
-            return self._context.gate(order, purpose)
-        except Exception as error:  # noqa: BLE001 - a check that breaks lets nothing pass
-            return Refused("gate.broken", f"the gate raised {type(error).__name__}: {error}")
-
-    async def _sent(self, state: LegState) -> LegState:
-        context = self._context
-        try:
-            answer = await submitted(state, context.gateway)
+            answer = await self._context.send(order, purpose, ready.until_ns)
         except TradingRefused as error:
             self._refusal = error
-            answer = Submission(SubmissionStatus.REJECTED, reason=str(error))
-            self._stop = Finish(
-                Outcome.SHORT if self._legs else Outcome.NOTHING,
-                Refused("leg.refused", str(error)),
-            )
-        now_ns, cid = context.clock.now_ns(), state.order.client_id
-        state = on(state, answer, now_ns)
-        await context.ledger.append(
-            Answered(now_ns, context.number, cid, answer.status, answer.reason)
-        )
-        return await prove(state, context.gateway, context.ledger, context.clock)
+            self._ends_short(Refused("leg.refused", str(error)))
+            return Submission(SubmissionStatus.REJECTED, reason=str(error))
+        if isinstance(answer, Refused) and answer.code != "leg.late":
+            self._ends_short(answer)
+        return answer
+
+    def _ends_short(self, why: Refused) -> None:
+        """Send nothing more; an order that could not be proven says more than this."""
+        if self._stop is None or self._stop.outcome is not Outcome.STUCK:
+            began = any(one.result.filled for one in self._sent)
+            self._stop = Finish(Outcome.SHORT if began else Outcome.NOTHING, why)
 
     # Ending
 
@@ -266,7 +301,7 @@ class Course:
         changes = {self._plan.start: ZERO}
         fees: dict[str, Decimal] = {}
         with arithmetic():
-            for fill in self._fills():
+            for fill in self._fills:
                 for asset, change in fill.changes().items():
                     changes[asset] = changes.get(asset, ZERO) + change
                 for asset, fee in fill.fees.items():
@@ -274,14 +309,14 @@ class Course:
         return Execution(
             self._context.number,
             self._plan,
-            tuple(self._legs),
+            self._legs,
             end.outcome,
             changes,
             fees,
             self._started_ns,
             self._context.clock.now_ns(),
             end.reason,
-            tuple(self._further),
+            self._further,
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 from triarb.clock import NS_PER_SECOND, Clock
 from triarb.exceptions import TradingRefused
 from triarb.execution.claims import as_it_was
+from triarb.execution.keeping import Record
 from triarb.execution.machine import LegState, instruction, on
 from triarb.execution.messages import BalancesRead, CancelAsked, Do, Event, Failed, Tick, WaitUntil
 from triarb.gateways.gateway import Trading
@@ -16,8 +17,6 @@ from triarb.model import (
     NotFound,
     OrderState,
     Proven,
-    Submission,
-    SubmissionStatus,
 )
 
 
@@ -45,42 +44,25 @@ async def prove(state: LegState, gateway: Trading, ledger: Ledger, clock: Clock)
     return state
 
 
-async def submitted(state: LegState, gateway: Trading) -> Submission:
-    """Send the order, once. Whatever a gateway raises proves nothing about it.
-
-    Raises:
-        TradingRefused: the gateway does not trade there at all; nothing was sent.
-    """
-    try:
-        answer: object = await gateway.submit(state.order)
-    except TradingRefused:
-        raise
-    except Exception as error:  # noqa: BLE001 - nor is it known what it did before
-        return _unknown(f"the gateway raised {type(error).__name__}")
-    if isinstance(answer, Submission) and isinstance(answer.status, SubmissionStatus):
-        return answer
-    return _unknown(f"the gateway answered a {type(answer).__name__}")
-
-
-async def record(
-    state: LegState, number: int, ledger: Ledger, clock: Clock, known: Collection[Fill] = ()
+async def learn(
+    state: LegState, number: int, record: Record, clock: Clock, known: Collection[Fill] = ()
 ) -> None:
-    """Make durable what was learned of an order: its fills, and then, if it is proven, what became of it.
+    """Journal what was learned of an order: its fills, and then, if it is proven, what became of it.
 
     Args:
         state: at its end.
         number: the execution's.
-        ledger: where to.
+        record: where to.
         clock: tells the time.
         known: those of its fills that are on record already.
     """
     on_record = {fill.trade_id for fill in known}
     for fill in state.fills:
         if fill.trade_id not in on_record:
-            await ledger.append(Filled(clock.now_ns(), number, fill))
+            await record.learn(Filled(clock.now_ns(), number, fill))
     if state.outcome is not None:
         now_ns, cid = clock.now_ns(), state.order.client_id
-        await ledger.append(Proven(now_ns, number, cid, state.outcome, state.reason))
+        await record.learn(Proven(now_ns, number, cid, state.outcome, state.reason))
 
 
 async def _asked(ask: Callable[[], Awaitable[OrderState | NotFound]]) -> Event:
@@ -106,7 +88,3 @@ async def _balances(market: Market, gateway: Trading, ledger: Ledger) -> Event:
         raise
     except Exception as error:  # noqa: BLE001 - unread balances prove nothing
         return Failed(str(error) or type(error).__name__)
-
-
-def _unknown(reason: str) -> Submission:
-    return Submission(SubmissionStatus.UNKNOWN, reason=reason)

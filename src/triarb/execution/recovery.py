@@ -13,11 +13,15 @@ import attrs
 
 from triarb.clock import Clock
 from triarb.exceptions import GatewayError
+from triarb.execution.at_once import AtOnce
 from triarb.execution.claims import EVERYTHING, Claim, is_open, reconcile
 from triarb.execution.context import ExecutionContext, Settings
-from triarb.execution.course import Course, unproven
+from triarb.execution.course import Sent, unproven
+from triarb.execution.keeping import Record, Unwritten
 from triarb.execution.machine import found as found_in_journal
-from triarb.execution.proving import prove, record
+from triarb.execution.proving import learn, prove
+from triarb.execution.sending import Outgoing
+from triarb.execution.sequence import LegAfterLeg
 from triarb.execution.steps import Finish
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.ledger import Ledger
@@ -101,6 +105,8 @@ async def recover(
     emit: Callable[[EngineEvent], None] = lambda _event: None,
     settings: Settings | None = None,
     claim: Claim = EVERYTHING,
+    outgoing: Outgoing | None = None,
+    unwritten: Unwritten | None = None,
 ) -> Recovery:
     """Prove every order that is open in `ledger`, end every execution that can be, and compare the balances.
 
@@ -117,6 +123,8 @@ async def recover(
         emit: tells the observers.
         settings: how long it may take, and how far unwinding may go.
         claim: what a new ledger opens with.
+        outgoing: what a halt waits for.
+        unwritten: where events go that the ledger does not take; by default the log.
 
     Raises:
         GatewayError: the balances could not be read.
@@ -140,6 +148,8 @@ async def recover(
             emit,
             epoch,
             execution.number,
+            outgoing or Outgoing(),
+            unwritten or Unwritten(),
         )
         one = _One(execution, context, settings or Settings())
         end = await one.recovered()
@@ -149,8 +159,9 @@ async def recover(
         if end is not None:
             ended.append(end)
             if end.outcome is Outcome.STUCK:
-                last = (*end.legs, *end.further)[-1].order
-                stuck.setdefault(last.client_id, end.reason.sentence if end.reason else "")
+                for result in (*end.legs, *end.further):
+                    if result.outcome is None:
+                        stuck.setdefault(result.order.client_id, result.reason)
                 uncertain |= {
                     a for leg in end.plan.legs for a in (leg.market.base, leg.market.quote)
                 }
@@ -192,25 +203,19 @@ class _One:
     async def recovered(self) -> Execution | None:
         """Bring it to its end; None where it stays stuck as it was."""
         execution = self._execution
-        legs: list[LegResult] = []
-        further: list[LegResult] = []
+        sent: list[Sent] = []
         why: Refused | None = None
         for intent in execution.intents:
             result, refused = await self._result(intent)
             why = why or refused
-            on_plan = intent.intended.leg <= len(execution.plan.legs)
-            (legs if on_plan else further).append(result)
-        course = Course(
-            execution.plan,
-            self._context,
-            self._settings,
-            execution.started_ns,
-            legs=legs,
-            further=further,
+            sent.append(Sent(intent.intended.leg, intent.intended.attempt, result))
+        kind = AtOnce if execution.reserved else LegAfterLeg
+        course = kind(
+            execution.plan, self._context, self._settings, execution.started_ns, sent=sent
         )
         if why is not None:
             return None if execution.stuck else await course.finish(Finish(Outcome.STUCK, why))
-        if not legs:
+        if not sent:
             cut_off = Refused("cycle.cut_off", "it was cut off before its first order")
             return await course.finish(Finish(Outcome.NOTHING, cut_off))
         return await course.run()
@@ -234,7 +239,9 @@ class _One:
             fills=intent.fills,
         )
         state = await prove(state, context.gateway, context.ledger, context.clock)
-        await record(state, context.number, context.ledger, context.clock, known=intent.fills)
+        record = Record(context.ledger, context.clock, context.unwritten)
+        await learn(state, context.number, record, context.clock, known=intent.fills)
+        record.check()
         done_ns = context.clock.now_ns()
         result = LegResult(order, state.fills, sent_ns, done_ns, state.why_not, state.outcome)
         if state.outcome is not None:

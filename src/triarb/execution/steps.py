@@ -49,11 +49,11 @@ def next_step(
     last = results[-1]
     if not last.filled:
         outcome = Outcome.NOTHING if done == 1 else Outcome.SHORT
-        return Finish(outcome, _short(plan.legs[done - 1], done, last))
+        return Finish(outcome, fell_short(plan.legs[done - 1], done, last))
     if done == len(plan.legs):
         for number, (leg, result) in enumerate(zip(plan.legs, results, strict=True), 1):
             if number > 1 and result.filled < min(result.order.amount, leg.amount):
-                return Finish(Outcome.SHORT, _short(leg, number, result))
+                return Finish(Outcome.SHORT, fell_short(leg, number, result))
         return Finish(Outcome.COMPLETED)
     leg = plan.legs[done]
     amount = affordable(leg, received(plan.legs[done - 1], last) if held is None else held)
@@ -63,6 +63,18 @@ def next_step(
     if refusal is not None:
         return Finish(Outcome.SHORT, refusal)
     return Trade(done, amount)
+
+
+def rest(leg: PlannedLeg, result: LegResult, held: Decimal) -> Decimal:
+    """How much of `leg` to send once more for the `held` that is left of what it gives; 0 for nothing.
+
+    Where the plan said that this would win something (`PlannedLeg.resend`) and the leg filled whole. Where it did not,
+    its book shows no more within its limit. Sized, as any leg, from what the fills left.
+    """
+    if not leg.resend or result.filled != result.order.amount:
+        return ZERO
+    amount = affordable(leg, held)
+    return ZERO if allowed(leg.market, leg.limit_price, amount) is not None else amount
 
 
 def received(leg: PlannedLeg, result: LegResult) -> Decimal:
@@ -81,7 +93,8 @@ def affordable(leg: PlannedLeg, budget: Decimal) -> Decimal:
         return amount if most is None else round_down(min(amount, most), step)
 
 
-def _short(leg: PlannedLeg, number: int, result: LegResult) -> Refused:
+def fell_short(leg: PlannedLeg, number: int, result: LegResult) -> Refused:
+    """That a leg filled less than was wanted of it."""
     filled, wanted = plain(result.filled), plain(result.order.amount)
     why = f": {result.reason}" if result.reason else ""
     return Refused(

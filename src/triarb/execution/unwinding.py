@@ -141,13 +141,13 @@ def worth_reading(plan: Plan, rates: RateView, now: Stranded, *, widely: bool) -
             if plan.start in (market.base, market.quote) and market.active:
                 symbols[symbol] = None
         if widely:
-            route = _route(rates, position, plan.start, 2, ignore_sizes=True)
+            route = route_of(rates, position, plan.start, 2, ignore_sizes=True)
             if isinstance(route, Route):
                 symbols.update((leg.market.symbol, None) for leg in route.legs)
     return tuple(symbols)
 
 
-def _route(
+def route_of(
     rates: RateView,
     position: Position,
     start: str,
@@ -156,6 +156,7 @@ def _route(
     books: Mapping[str, OrderBook] | None = None,
     ignore_sizes: bool = False,
 ) -> Route | Refused:
+    """The best way from `position` to `start`, as far as it can be an order at all."""
     amount = round_down(position.amount, _FINEST)
     if not amount:
         return Refused("route.below_minimum", f"{position.asset}: {position.amount} is nothing")
@@ -239,7 +240,7 @@ def off_course(
         spends = min(amount, shown) * unit_given(leg.side, leg.limit_price, leg.fee)
         held = min(now.held(leg.given_asset), spends)
     position = Position(leg.given_asset, held, Fraction(0))
-    route = _route(view, position, plan.start, policy.max_legs, books=books)
+    route = route_of(view, position, plan.start, policy.max_legs, books=books)
     if isinstance(route, Refused):
         return route
     first = route.legs[0]
@@ -272,7 +273,7 @@ def next_trade(
     refusals: list[Refused] = []
     for position in now.positions:
         allowed = _forward(plan, view, position.asset) if policy.way is Way.FORWARD else view
-        route = _route(allowed, position, plan.start, policy.max_legs, books=books)
+        route = route_of(allowed, position, plan.start, policy.max_legs, books=books)
         if isinstance(route, Refused):
             refusals.append(route)
             continue
@@ -282,7 +283,7 @@ def next_trade(
         if loss <= Fraction(policy.budget(plan)):
             return first
         refusals.append(_beyond(plan, position, loss, policy))
-    return _first(refusals)
+    return first_lasting(refusals)
 
 
 def _beyond(plan: Plan, position: Position, loss: Fraction, policy: Unwinding) -> Refused:
@@ -295,7 +296,7 @@ def _beyond(plan: Plan, position: Position, loss: Fraction, policy: Unwinding) -
     )
 
 
-def _first(refusals: Sequence[Refused]) -> Refused:
+def first_lasting(refusals: Sequence[Refused]) -> Refused:
     """The reason that time can mend, if there is one."""
     lasting = [refused for refused in refusals if refused.code not in DUST]
     return (lasting or refusals or [Refused("unwind.done", "nothing is stranded")])[0]

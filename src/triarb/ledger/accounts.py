@@ -59,12 +59,12 @@ class State:
     """Where the accounts stand after an event.
 
     Attributes:
-        reservations: asset and amount by the number of the open or stuck execution that has it.
+        reservations: by the number of the open or stuck execution that has them, amounts by asset.
         unfinished: the open and stuck executions with their orders, by number.
     """
 
     portfolio: Portfolio = _EMPTY
-    reservations: Mapping[int, tuple[str, Decimal]] = _NONE
+    reservations: Mapping[int, Mapping[str, Decimal]] = _NONE
     unfinished: Mapping[int, Unfinished] = _NONE
 
 
@@ -192,7 +192,13 @@ def _started(state: State, event: ExecutionStarted) -> State:
             code="ledger.contradiction",
             hint="numbers count from 1",
         )
-    held = (event.plan.legs[0].given_asset, event.plan.at_stake)
+    for asset, amount in event.reserved.items():
+        if not 0 <= amount <= portfolio.free(asset):
+            raise LedgerError(
+                f"execution {event.number} cannot reserve {amount} {asset}: {portfolio.free(asset)} is free",
+                code="ledger.contradiction",
+            )
+    held = event.reserved or {event.plan.legs[0].given_asset: event.plan.at_stake}
     reservations = MappingProxyType({**state.reservations, event.number: held})
     portfolio = attrs.evolve(
         portfolio,
@@ -200,7 +206,7 @@ def _started(state: State, event: ExecutionStarted) -> State:
         open=(*portfolio.open, event.number),
         reserved=_reserved(reservations),
     )
-    begun = Unfinished(event.number, event.plan, event.at_ns)
+    begun = Unfinished(event.number, event.plan, event.at_ns, reserved=event.reserved)
     unfinished = MappingProxyType({**state.unfinished, event.number: begun})
     return attrs.evolve(
         state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
@@ -283,10 +289,10 @@ def _negated(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {asset: -amount for asset, amount in amounts.items()}
 
 
-def _reserved(reservations: Mapping[int, tuple[str, Decimal]]) -> Mapping[str, Decimal]:
+def _reserved(reservations: Mapping[int, Mapping[str, Decimal]]) -> Mapping[str, Decimal]:
     total: Mapping[str, Decimal] = _NONE
-    for asset, amount in reservations.values():
-        total = summed(total, {asset: amount})
+    for held in reservations.values():
+        total = summed(total, held)
     return total
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -57,12 +57,36 @@ def chained(previous: str, seq: int, at_ns: int, kind: str, payload: str) -> str
 
 
 @attrs.frozen
+class _Insert:
+    """A statement that is compiled once: doing so for every event would take longer than all else but the disk."""
+
+    text: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def into(cls, table: sa.Table, engine: sa.Engine) -> "_Insert":
+        compiled = table.insert().compile(engine)
+        return cls(str(compiled), tuple(compiled.positiontup or ()))
+
+    def run(self, connection: sa.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Insert `rows`; by position where the driver counts, else by name."""
+        given: list[Any] = [
+            tuple(row[n] for n in self.names) if self.names else row for row in rows
+        ]
+        if given:
+            connection.exec_driver_sql(self.text, given if len(given) > 1 else given[0])
+
+
+@attrs.frozen
 class Storage:
-    """An open database at the newest schema, and the lock on its file."""
+    """An open database at the newest schema, the connection that writes to it, and the lock on its file."""
 
     place: Place
     engine: sa.Engine
     lock: int | None
+    _writer: sa.Connection
+    _to_journal: _Insert
+    _to_postings: _Insert
 
     def write(self, entry: Entry, lines: Iterable[Posting]) -> None:
         """Commit an entry and its postings; durable when it returns.
@@ -79,10 +103,9 @@ class Storage:
             }
             for line in lines
         ]
-        with failures(self.place, "write to"), self.engine.begin() as connection:
-            connection.execute(journal.insert(), attrs.asdict(entry))
-            if rows:
-                connection.execute(postings.insert(), rows)
+        with failures(self.place, "write to"), self._writer.begin():
+            self._to_journal.run(self._writer, [attrs.asdict(entry)])
+            self._to_postings.run(self._writer, rows)
 
     def check(self) -> None:
         """Write the head of the database as it is, and wait for the disk: what would stop a write stops this.
@@ -134,6 +157,7 @@ class Storage:
 
         The lock's file stays: deleting it could delete the one that somebody else has just locked.
         """
+        self._writer.close()
         self.engine.dispose()
         if self.lock is not None:
             os.close(self.lock)
@@ -174,8 +198,10 @@ def open_storage(place: Place, *, read_only: bool, busy_timeout_ms: int) -> Stor
         if place.path and not read_only:
             with engine.connect() as connection:  # only now, for it changes the file
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        writer = engine.connect()
         undo.pop_all()
-        return Storage(place, engine, lock)
+        inserts = _Insert.into(journal, engine), _Insert.into(postings, engine)
+        return Storage(place, engine, lock, writer, *inserts)
 
 
 def _check_place(place: Place, path: Path, *, read_only: bool) -> None:

@@ -182,11 +182,17 @@ class BalancesSet:
 
 @attrs.frozen
 class ExecutionStarted:
-    """A plan is about to be carried out; its first leg's notional is reserved."""
+    """A plan is about to be carried out, and what it may spend is reserved.
+
+    Attributes:
+        reserved: by asset, where its legs are sent at once; empty where they are sent one after the other, and the first
+            one's notional (`Plan.at_stake`) is reserved.
+    """
 
     at_ns: int
     number: int
     plan: Plan
+    reserved: Mapping[str, Decimal] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -327,6 +333,7 @@ class Unfinished:
     Attributes:
         intents: its orders, in the order in which they were intended.
         stuck: whether it ended so.
+        reserved: as it was started (`ExecutionStarted.reserved`).
     """
 
     number: int
@@ -334,3 +341,4 @@ class Unfinished:
     started_ns: int
     intents: tuple[Intent, ...] = ()
     stuck: bool = False
+    reserved: Mapping[str, Decimal] = attrs.field(factory=dict)

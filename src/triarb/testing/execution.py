@@ -26,15 +26,17 @@ from triarb.model import (
     Purpose,
     Quote,
     Refused,
+    Side,
     Submission,
     SubmissionStatus,
     Withdrawn,
 )
-from triarb.money import arithmetic, round_down
+from triarb.money import ZERO, arithmetic, round_down
 from triarb.pricing import confirm, make_plan, most_profitable
 from triarb.testing.market import START_NS, planted_triangle
 
-OPENING = {"USDT": "1000", "ETH": "7"}
+OPENING = {"USDT": "1000", "BTC": "5", "ETH": "70"}
+"""Enough of every asset for executors that spend what they hold before it comes."""
 
 
 async def check_executor(make: Callable[[], Executor]) -> None:
@@ -42,7 +44,7 @@ async def check_executor(make: Callable[[], Executor]) -> None:
 
     Raises:
         AssertionError: it sent an order without a durable intent, twice, off step, past a closed gate or beyond its
-            limit, or does not say which orders open and which close; or its execution or the ledger differs from what the exchange holds.
+            limit, or does not say which orders open (spend what the execution did not bring) and which close; or its execution or the ledger differs from what the exchange holds.
     """
     for name, scenario in SCENARIOS.items():
         await _run(name, scenario, make())
@@ -86,9 +88,14 @@ _DONE, _STUCK, _NOTHING = (Outcome.COMPLETED,), (Outcome.STUCK,), (Outcome.NOTHI
 
 SCENARIOS = {
     "every leg fills": _Scenario((_LATER,), _DONE),
-    "leg 1 is gone": _Scenario((_at(1, "BTC/USDT", "101", "102", "3"), _LATER), _NOTHING),
-    "leg 2 is gone": _Scenario((_at(15, "ETH/BTC", "0.06", "0.07", "40"), _LATER), _FELL_SHORT),
-    "leg 3 fills in part": _Scenario((_at(25, "ETH/USDT", "5.05", "5.06", "2"),), _FELL_SHORT),
+    "leg 1 is gone": _Scenario(
+        (_at(1, "BTC/USDT", "101", "102", "3"), _LATER), (*_NOTHING, *_FELL_SHORT)
+    ),
+    "leg 2 is gone after leg 1": _Scenario(
+        (_at(15, "ETH/BTC", "0.06", "0.07", "40"), _LATER), (*_DONE, *_FELL_SHORT)
+    ),
+    "leg 2 is gone": _Scenario((_at(1, "ETH/BTC", "0.06", "0.07", "40"), _LATER), _FELL_SHORT),
+    "leg 3 fills in part": _Scenario((_at(1, "ETH/USDT", "5.05", "5.06", "2"),), _FELL_SHORT),
     "the gate is closed": _Scenario((_LATER,), _NOTHING, closed=True),
     "the gate closes between legs": _Scenario((_LATER,), (*_DONE, *_FELL_SHORT)),
     "an answer is lost": _Scenario((_LATER,), (*_DONE, *_STUCK), lost=2),
@@ -130,6 +137,12 @@ async def _run(name: str, scenario: _Scenario, executor: Executor) -> None:
         if execution.outcome is Outcome.STUCK:
             _demand(ledger.portfolio().stuck == (1,), name, "the ledger does not show it stuck")
             return
+        if execution.outcome is Outcome.COMPLETED:
+            for leg, result in zip(plan.legs, execution.legs, strict=True):
+                state = await replay.look_up(result.order.client_id, result.order.symbol)
+                filled = state.filled if isinstance(state, OrderState) else ZERO
+                whole = filled >= min(leg.amount, result.order.amount)
+                _demand(whole, name, f"it ended completed, with {filled} of {leg.market.symbol}")
         _demand(not ledger.unfinished(), name, "the ledger does not show that it ended")
         now = {asset: balance.total for asset, balance in (await replay.balances()).items()}
         with arithmetic():
@@ -190,8 +203,9 @@ class _Watched:
             self.broken.append(f"{order.amount} is off the step of {order.symbol}")
         if order.price is None:
             self.broken.append("it sent an order without a limit price")
-        opens = [e.purpose for e in intended if e.order == order] != [Purpose.OPEN]
-        if opens is (not self.sent):
+        purposes = [e.purpose for e in intended if e.order == order]
+        brought = await self._brought(market.given(order.side))
+        if purposes == [Purpose.OPEN if brought >= _spent(order) else Purpose.CLOSE]:
             self.broken.append(f"{order.client_id} does not say whether it opens or closes")
         self.sent.append(order)
         lost = self._scenario.lost == len(self.sent)
@@ -200,6 +214,13 @@ class _Watched:
         answer = await self._gateway.submit(order)
         return _LOST if lost else answer
 
+    async def _brought(self, asset: str) -> Decimal:
+        """How much of `asset` the orders so far really brought, net of what they spent."""
+        states = [await self._gateway.look_up(o.client_id, o.symbol) for o in self.sent]
+        fills = [fill for s in states if isinstance(s, OrderState) for fill in s.fills]
+        with arithmetic():
+            return sum((fill.changes().get(asset, ZERO) for fill in fills), ZERO)
+
     async def look_up(self, client_id: str, symbol: str, /) -> OrderState | NotFound:
         if self._scenario.silent:
             raise GatewayUnavailable("no answer", code="gateway.unavailable")
@@ -207,6 +228,14 @@ class _Watched:
 
     async def cancel(self, client_id: str, symbol: str, /) -> OrderState | NotFound:
         return await self._gateway.cancel(client_id, symbol)
+
+
+def _spent(order: Order) -> Decimal:
+    """What `order` spends at most, fees aside."""
+    if order.side is Side.SELL or order.price is None:
+        return order.amount
+    with arithmetic():
+        return order.amount * order.price
 
 
 def _demand(holds: bool, name: str, sentence: str) -> None:  # noqa: FBT001

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import attrs
 
 from triarb.exceptions import TradingRefused
+from triarb.gateways.last_word import withheld
 
 T = TypeVar("T")
 Guard = Callable[[str, Mapping[str, str]], None]
@@ -67,7 +68,7 @@ async def through(wire: Wire, call: Awaitable[T]) -> T:
 def watch(exchange: Any, guard: Guard | None, hear: Hearer) -> None:
     """Take down what `exchange` sends and gets; ask `guard` before anything that may change something leaves.
 
-    `hear` is given the status and the headers of every answer.
+    Whoever sends it is asked for a last word too (`triarb.gateways.last_word`). `hear` is given the status and the headers of every answer.
     """
     fetch, on_rest_response = exchange.fetch, exchange.on_rest_response
 
@@ -86,6 +87,9 @@ def watch(exchange: Any, guard: Guard | None, hear: Hearer) -> None:
                     code="gateway.repeated",
                     hint="the first one may have been taken",
                 )
+            refused = withheld()  # nothing is awaited from here to ccxt's own request
+            if refused is not None:
+                raise TradingRefused(refused.sentence, code=refused.code)
             wire.writes += 1
         answer = await fetch(url, method, headers, body)
         wire.is_text = not isinstance(answer, dict | list)

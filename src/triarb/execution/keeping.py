@@ -1,0 +1,132 @@
+"""Keeping: what is learned of an order that may have left is journalled, or, where the ledger fails, kept elsewhere.
+
+Before an order leaves, a ledger that fails means no order. After it has left, what is learned of it is a fact: the write is
+tried again for a while, and what the ledger does not take then is appended to a file beside it, a JSON line an event,
+and written to the log. Nothing reads that file on its own. The exchange has the truth, and the next recovery asks it;
+the file is for the person who wants to know what the engine knew.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from triarb.clock import Clock
+from triarb.exceptions import LedgerError
+from triarb.ledger import Ledger
+from triarb.ledger.codec import encode
+from triarb.model import LedgerEvent
+
+WAITS_SECONDS: Final = (0.05, 0.2, 0.5)
+"""How long a write that failed waits until it is tried again."""
+
+UNWRITTEN: Final = "ledger.unwritten"
+
+_LASTING: Final = frozenset(
+    {"ledger.contradiction", "ledger.inexact", "ledger.event", "ledger.closed", "ledger.read_only"}
+)
+"""The failures that trying again cannot mend."""
+
+_log = logging.getLogger("triarb.execution")
+
+
+def unwritten_file(ledger: Path) -> Path:
+    """Where events go that the ledger in file `ledger` does not take: beside it, ``<name>.unwritten.jsonl``."""
+    return ledger.with_name(f"{ledger.name}.unwritten.jsonl")
+
+
+class Unwritten:
+    """Where events go that a ledger does not take.
+
+    Args:
+        file: it is only ever appended to; None writes them to the log alone.
+    """
+
+    __slots__ = ("_file",)
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+
+    def __str__(self) -> str:
+        return "the log" if self._file is None else str(self._file)
+
+    def keep(self, event: LedgerEvent, error: LedgerError) -> None:
+        """Keep `event`, which the ledger did not take because of `error`. Never raises."""
+        try:
+            line = encode(event)
+        except LedgerError:
+            line = repr(event)
+        _log.critical("not in the ledger (%s): %s", error, line)
+        if self._file is None:
+            return
+        try:
+            _append(self._file, line)
+        except OSError as failed:
+            _log.critical("nor can %s be written to: %s", self._file, failed.strerror)
+
+
+class Record:
+    """Journals one execution.
+
+    Attributes:
+        failure: why the ledger does not take what is learned any more; None while it does.
+    """
+
+    __slots__ = ("_clock", "_ledger", "_unwritten", "failure")
+
+    def __init__(self, ledger: Ledger, clock: Clock, unwritten: Unwritten) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._unwritten = unwritten
+        self.failure: LedgerError | None = None
+
+    async def intend(self, event: LedgerEvent) -> None:
+        """Journal what is about to be done.
+
+        Raises:
+            LedgerError: it is not durable; it must not be done.
+        """
+        self.check()
+        await self._append(event)
+
+    async def learn(self, event: LedgerEvent) -> None:
+        """Journal what was learned; where that fails, keep it. `check` tells."""
+        if self.failure is None:
+            try:
+                await self._append(event)
+            except LedgerError as error:
+                self.failure = error
+        if self.failure is not None:
+            self._unwritten.keep(event, self.failure)
+
+    def check(self) -> None:
+        """Go on only if all that was learned is durable.
+
+        Raises:
+            LedgerError: it is not (``ledger.unwritten``).
+        """
+        if self.failure is not None:
+            raise LedgerError(
+                f"what orders did is not in the ledger: {self.failure.message}",
+                code=UNWRITTEN,
+                hint=f"it is kept in {self._unwritten}; mend the ledger, and the next start asks the exchange",
+            ) from self.failure
+
+    async def _append(self, event: LedgerEvent) -> None:
+        for wait_seconds in WAITS_SECONDS:
+            try:
+                return await self._ledger.append(event)
+            except LedgerError as error:
+                if error.code in _LASTING:
+                    raise
+            await self._clock.sleep(wait_seconds)
+        return await self._ledger.append(event)
+
+
+def _append(file: Path, line: str) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(handle, f"{line}\n".encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,211 @@
+"""A ledger that fails: before an order it means no order; after one nothing that was learned is lost, and entry is halted."""
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from triarb.clock import NS_PER_MS
+from triarb.engine import Engine
+from triarb.exceptions import LedgerError
+from triarb.execution.halt import HaltLatch, halt_file
+from triarb.execution.keeping import Record, Unwritten, unwritten_file
+from triarb.gateways.replay import ReplayGateway
+from triarb.ledger import SqlLedger
+from triarb.ledger.codec import decode, encode
+from triarb.market.tape import Tape
+from triarb.model import (
+    Answered,
+    ExecutionEnded,
+    Filled,
+    Halted,
+    Intended,
+    Outcome,
+    Proven,
+    Quote,
+    RunEnded,
+)
+from triarb.risk import RiskLimits
+from triarb.testing.market import START_NS, planted_triangle
+
+LIMITS = RiskLimits(min_edge_bps=5, max_notional="100 USDT", max_daily_loss="20 USDT")
+D = Decimal
+LEARNED = (Answered, Filled, Proven, ExecutionEnded)
+
+
+def replay():
+    later = Quote("ETH/USDT", D("5.05"), D("5.06"), D(50), D(50), START_NS + 60_000 * NS_PER_MS)
+    return ReplayGateway(
+        Tape.of(planted_triangle(), [later]), balances={"USDT": "1000"}, latency_ms=10
+    )
+
+
+class Failing(SqlLedger):
+    """A ledger whose appends fail from the `first`-th event of the execution on, `times` times."""
+
+    def __init__(self, place, first, times):
+        super().__init__(place)
+        self.first, self.left, self.count = first, times, 0
+        self.tried = []
+
+    async def append(self, event, /):
+        if isinstance(event, (Intended, *LEARNED)):
+            if event not in self.tried:
+                self.count += 1
+                self.tried.append(event)
+            if self.count >= self.first and self.left:
+                self.left -= 1
+                raise LedgerError("the disk is full", code="ledger.full")
+        elif self.count >= self.first and self.left > 100:
+            raise LedgerError("the disk is full", code="ledger.full")
+        await super().append(event)
+
+
+async def trade(file, first, times):
+    """A cycle with a failing ledger: the error, the ids of what was posted, and the events that it tried to write."""
+    posted, error = [], None
+    async with replay() as gateway, Failing(file, first, times) as ledger:
+        submit = gateway.submit
+
+        async def noted(order, /):
+            posted.append(order.client_id)
+            return await submit(order)
+
+        gateway.submit = noted
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger, start=["USDT"], epoch="first")
+        try:
+            await engine.run(cycles=1)
+        except LedgerError as raised:
+            error = raised
+        return error, posted, ledger, gateway
+
+
+async def test_a_ledger_that_fails_for_good_at_any_append(tmp_path):
+    """E3, I1: no order without its intent; what was learned after one is in the file beside the ledger; entry is halted."""
+    first, error, kept = 0, True, Counter()
+    while error:
+        first += 1
+        file = tmp_path / f"{first}.sqlite"
+        error, posted, ledger, gateway = await trade(file, first, 10**9)
+        if not error:
+            break
+        failed = ledger.tried[first - 1 :]
+        lines = unwritten_file(file)
+        written = (
+            [decode(line) for line in lines.read_text().splitlines()] if lines.exists() else []
+        )
+        learned = [event for event in failed if isinstance(event, LEARNED)]
+        assert written[: len(learned)] == learned, first  # and what was learned after it
+        assert not written or isinstance(written[-1], Proven | ExecutionEnded), first
+        kept.update(type(event) for event in written)
+        if learned:
+            assert (error.code, str(lines) in error.hint) == ("ledger.unwritten", True)
+            assert "not in the ledger" in HaltLatch(halt_file(file)).reason
+            assert len([event for event in failed if isinstance(event, Intended)]) == 0
+        else:
+            assert error.code == "ledger.full"
+            assert failed == [event for event in failed if isinstance(event, Intended)]
+        async with SqlLedger(file) as mended:
+            intents = [e.order.client_id for e in mended.events() if isinstance(e, Intended)]
+            assert posted == intents[: len(posted)]
+            again = Engine(gateway, risk=LIMITS, ledger=mended, start=["USDT"], epoch="second")
+            gateway.restore = None  # the account is what it is
+            async with gateway, _real(again):
+                assert again.recovery.stuck == {}
+            assert mended.unfinished() == ()
+            held = {a: b.total for a, b in (await gateway.balances()).items()}
+            assert {a: b for a, b in mended.portfolio().balances.items() if b} == held, first
+    assert kept.keys() == set(LEARNED)
+    assert first > 12
+
+
+def _real(engine):
+    """The engine over an account that cannot be restored."""
+    gateway = engine.gateway
+
+    class Real:
+        def __getattr__(self, name):
+            if name == "restore":
+                raise AttributeError(name)
+            return getattr(gateway, name)
+
+    engine.gateway = Real()
+    return engine
+
+
+async def test_a_ledger_that_fails_for_a_moment_at_any_append(tmp_path):
+    """E3: a write that failed is tried again, and the cycle goes on as if nothing had been."""
+    first, reached = 0, True
+    while reached:
+        first += 1
+        error, posted, ledger, _ = await trade(tmp_path / f"{first}.sqlite", first, 2)
+        assert (error, len(posted)) == (None, 3)
+        assert ledger.portfolio().recent[-1].outcome is Outcome.COMPLETED
+        assert not unwritten_file(ledger.path).exists()
+        reached = not ledger.left
+        assert len(ledger.tried) == len(set(map(encode, ledger.tried))) == 13
+    assert first == 14  # one more than there are events
+
+
+async def test_a_full_disk_in_the_middle_of_a_cycle(tmp_path):
+    """E3: SQLite's own word that the disk is full, after an order: kept, halted, and proven by the next start."""
+    file, posted = tmp_path / "full.sqlite", []
+    async with replay() as gateway, SqlLedger(file) as ledger:
+        submit = gateway.submit
+
+        def fill():
+            with ledger._journal._storage.engine.connect() as connection:
+                pages = connection.execute(sa.text("PRAGMA page_count")).scalar()
+                connection.execute(sa.text(f"PRAGMA max_page_count = {pages}"))
+
+        async def filling(order, /):
+            posted.append(order)
+            ledger._running().submit(fill).result()
+            return await submit(order)
+
+        gateway.submit = filling
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger, start=["USDT"], epoch="first")
+        with pytest.raises(LedgerError, match="the disk is full") as caught:
+            await engine.run()
+        gateway.submit = submit
+    assert len(posted) < 3
+    assert caught.value.code == "ledger.unwritten"
+    lines = [decode(line) for line in unwritten_file(file).read_text().splitlines()]
+    assert isinstance(lines[-1], Proven)
+    assert "the disk is full" in HaltLatch(halt_file(file)).reason
+    async with SqlLedger(file) as mended:
+        again = Engine(gateway, risk=LIMITS, ledger=mended, start=["USDT"], epoch="second")
+        async with gateway, _real(again):
+            pass
+        held = {a: b.total for a, b in (await gateway.balances()).items()}
+        assert {a: b for a, b in mended.portfolio().balances.items() if b} == held
+
+
+async def test_what_cannot_be_kept_in_a_file_is_logged(tmp_path, caplog):
+    """E3: where the file cannot be written to either, or there is none, the event is in the log; nothing is raised."""
+    event = Halted(1, "x")
+    error = LedgerError("the disk is gone", code="ledger.disk")
+    for place in (None, tmp_path / "nowhere" / "x.jsonl"):
+        Unwritten(place).keep(event, error)
+    assert caplog.text.count(encode(event)) == 2
+    assert "nor can" in caplog.text
+    Unwritten(None).keep(Halted(1, 0.5), error)  # one that cannot be encoded
+    assert "Halted(at_ns=1, reason=0.5)" in caplog.text
+
+
+async def test_what_trying_again_cannot_mend_is_not_tried_again():
+    """An event that contradicts those before it is refused at once."""
+    tries = []
+
+    class Refusing:
+        async def append(self, event, /):
+            tries.append(event)
+            raise LedgerError("no", code="ledger.contradiction")
+
+    record = Record(Refusing(), None, Unwritten())
+    with pytest.raises(LedgerError, match="no"):
+        await record.intend(RunEnded(0, 0, "x", "paper", {}, {}))
+    assert len(tries) == 1
+    await asyncio.sleep(0)
