@@ -103,10 +103,20 @@ def octobot(session: nox.Session) -> list[str]:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """What takes too long for every change; what is random has a seed of its own, which it prints."""
+    """What takes too long for every change, under random seeds: `nox -s soak -- 20000` has so many examples a test."""
     install(session, ".[testing]", "tests")
+    examples = session.posargs[0] if session.posargs else "3000"
+    machine = "tests/test_execution_statemachine.py"
+    session.run("pytest", "-q", machine, env={**ENV, "TRIARB_SOAK": examples})
     kill_processes(session)
+    break_everything(session)
     grow_old(session)
+
+
+def break_everything(session: nox.Session) -> None:
+    """Let anything go wrong with an engine at any moment; TRIARB_EXAMPLES says how often instead of 5 x 3,000 times."""
+    examples = {"TRIARB_EXAMPLES": os.environ.get("TRIARB_EXAMPLES", "3000")}
+    session.run("pytest", "-q", "tests/test_execution_statemachine.py", env=ENV | examples)
 
 
 def kill_processes(session: nox.Session) -> None:

@@ -40,17 +40,41 @@ class Room:
 ROOMS = (
     Room("money", ("money.py",), ("test_money.py",)),
     Room(
-        "execution",
-        ("execution/*",),
+        "decisions",  # of execution, which are pure
+        tuple(f"execution/{name}.py" for name in ("ids", "machine", "proof", "steps", "unwinding")),
+        (
+            "test_execution_decisions.py",
+            "test_execution_machine.py",
+            "test_execution_unwinding.py",
+            "test_proving.py",
+        ),
+    ),
+    Room(
+        "execution",  # that carries them out
+        tuple(
+            f"execution/{name}.py"
+            for name in ("course", "executor", "halt", "proving", "recovery", "resolving")
+        ),
         (
             "test_execution.py",
-            "test_execution_machine.py",
             "test_execution_recovery.py",
             "test_execution_unwinding.py",
             "test_halt.py",
+            "test_proving.py",
         ),
     ),
-    Room("risk", ("risk/*",), ("test_risk.py", "test_plan_risk.py")),
+    Room(
+        "risk",
+        ("risk/*",),
+        (
+            "test_breaker.py",
+            "test_daily_loss.py",
+            "test_limits_in_money.py",
+            "test_policies.py",
+            "test_risk.py",
+            "test_tightening.py",
+        ),
+    ),
 )
 
 

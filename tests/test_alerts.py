@@ -429,7 +429,7 @@ async def test_a_configuration_is_all_that_is_needed(tmp_path, watcher):
     said = json.loads(configuration.payload)
     assert said["settings"]["ack_hours"]["value"] == "12"
     assert said["settings"]["webhook_url"]["value"] == "***"
-    assert len(said["hash"]) == 64
+    assert (len(said["digest"]), len(said["hash"])) == (16, 64)
 
 
 async def test_what_is_off_is_not_there(tmp_path):

@@ -204,6 +204,10 @@ def test_both_of_two_parallel_markets_are_checked():
     [
         ({"potentials": {"A": math.nan, "B": 0.0}}, "not finite"),
         ({"slack": math.inf}, "not finite"),
+        ({"potentials": {"A": "0", "B": 0.0}}, "not finite"),
+        ({"potentials": {"A": 10**400, "B": 0.0}}, "not finite"),
+        ({"potentials": {"A": -5.0, "B": 0.0}, "tolerance": 9.0}, "a tolerance of 9"),
+        ({"max_legs": 0}, "up to 0 legs"),
         ({"potentials": {"A": 0.0}}, "B of A/B has no potential"),
         ({"threshold": -0.1}, "below 0"),
         ({"slack": 0.1, "threshold": 1.0}, "any number of legs"),
@@ -211,7 +215,7 @@ def test_both_of_two_parallel_markets_are_checked():
     ],
 )
 def test_a_certificate_that_no_rates_could_make_true_is_refused(change, fault):
-    """Numbers that are none, a threshold or a slack that proves nothing, an asset left out."""
+    """Numbers that are none, a threshold, slack, tolerance or length that proves nothing, an asset left out."""
     rates = table(10, ("A/B", "1", "1"))
     certificate = Certificate({"A": 0.0, "B": 0.0})
     assert verify(certificate, rates) is None

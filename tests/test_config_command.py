@@ -133,7 +133,7 @@ def test_show_says_what_holds_and_why(capsys):
     Path(".env").write_text("TRIARB_LIVE=true\nAPI_KEY=vault://secret/b#k\n")
     data = json.loads(run(capsys, "config", "show", "--json")[1])
     assert data["mode"] == "refused"
-    assert "no orders" in data["notes"][0]
+    assert "not armed" in data["notes"][0]
     assert data["settings"]["api_key"]["value"] == "vault://secret/b#k"
 
 

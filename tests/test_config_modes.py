@@ -161,7 +161,7 @@ def test_no_configuration_makes_a_production_gateway(
         assert money.currency == config.start
     for value in attrs.asdict(config, recurse=False).values():
         assert not isinstance(value, float)
-    assert 0 <= parts.risk.min_edge_bps <= parts.risk.max_edge_bps
+    assert 0 <= parts.limits.min_edge_bps <= parts.limits.max_edge_bps
 
 
 @given(env=VARIABLES, dotenv=VARIABLES)

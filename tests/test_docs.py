@@ -60,8 +60,8 @@ def test_every_option_of_a_command_is_on_its_page() -> None:
     sections["run"] += sections["paper"]  # whose options it takes
     for name, section in sections.items():
         assert f"## triarb {name}\n" in text
-        own = [app[name][n] for n in app[name] if not n.startswith("-")]
-        commands = [app[name]] if app[name].default_command else own
+        named = [n for n in app[name] if not n.startswith("-")]
+        commands = [app[name]] if app[name].default_command else [app[name][n] for n in named]
         for argument in (a for c in commands for a in c.assemble_argument_collection()):
             for option in argument.names:
                 told = option in section or option == "--json"

@@ -203,6 +203,21 @@ def test_ticks_that_are_none_are_told():
         episodes(MARKETS, FeeSchedule.flat(0), some(), min_edge_bps=-1)
 
 
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"bid": ["x", 1]}, "could not convert"),
+        ({"market": [0.5, 1]}, "an array of float64"),
+        ({"time_ns": [math.nan, 1.0]}, "an array of float64"),
+        ({"market": ["a", "b"]}, "give whole numbers"),
+    ],
+)
+def test_columns_of_the_wrong_kind_are_told(change, fault):
+    """A market that is half a number, a moment that is none, text: nothing is cut off to fit."""
+    with pytest.raises(UsageError, match=fault):
+        some(**change)
+
+
 def test_nothing_is_an_answer():
     """No ticks, no episodes."""
     none = some(

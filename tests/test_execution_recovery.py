@@ -249,11 +249,52 @@ async def test_a_word_that_cannot_be_true_is_refused(ledger, word, said):
     assert list(ledger.events()) == before
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ({"client_id": "other", "never": True}, f"open are: {ORDER.client_id}"),
+        ({"never": True, "evidence": " "}, "say how you know"),
+        ({}, "say one of never and filled"),
+        ({"filled": D(2)}, "give base units, those on record included"),
+        ({"filled": D(1)}, "give the average price, and the fees by asset, if only {}"),
+    ],
+)
+async def test_a_refused_word_tells_what_would_do(ledger, word, hint):
+    """B9: each refusal of a person's word ends with what can be said instead."""
+    await cut_off(ledger)
+    told = {"client_id": ORDER.client_id, "now_ns": 0, "evidence": "x", **word}
+    with pytest.raises(UsageError) as caught:
+        await resolve(ledger, **told)
+    assert caught.value.hint == hint
+
+
+async def test_a_word_of_nothing_filled_is_an_expiry_and_any_price_above_zero_is_one(ledger):
+    """A8: filled with 0 is an order that expired, never one that never was; half a unit of quote is a price."""
+    await cut_off(ledger)
+    known = ledger.unfinished()
+    [expired] = resolution(known, ORDER.client_id, 7, filled=D(0), evidence="seen")
+    assert expired.outcome is OrderOutcome.EXPIRED
+    told = {"filled": D("0.5"), "price": D("0.5"), "fees": {}, "evidence": "seen"}
+    fill, part = resolution(known, ORDER.client_id, 7, **told)
+    assert (fill.fill.price, part.outcome) == (D("0.5"), OrderOutcome.PARTIAL)
+
+
+async def test_a_ledger_without_open_orders_says_so(ledger):
+    """B9: where nothing is open, the refusal names none; a flow of nothing says what to give."""
+    with pytest.raises(UsageError) as caught:
+        await resolve(ledger, "other", 0, never=True, evidence="x")
+    assert caught.value.hint == "open are: none"
+    with pytest.raises(UsageError) as caught:
+        await flow(ledger, "USDT", D(0), 0, "x")
+    assert caught.value.hint == "give an amount, and a note that says what it was"
+
+
 async def test_an_execution_cut_off_before_its_first_order_is_nothing(ledger):
     """E1: a crash between the start and the first intent ends as NOTHING; leg 1 is not begun so much later."""
     await ledger.append(ExecutionStarted(0, 1, PLAN))
     [end] = (await recovered(ledger, Silent(USDT=1000))).ended
-    assert (end.outcome, end.reason.code) == (Outcome.NOTHING, "cycle.cut_off")
+    assert end.outcome is Outcome.NOTHING
+    assert str(end.reason) == "cycle.cut_off: it was cut off before its first order"
 
 
 async def test_a_rejection_on_record_needs_no_look_up(ledger):

@@ -112,7 +112,8 @@ def test_forward_stays_on_the_plans_markets():
 
 def test_hold_never_trades():
     """A7: the policy hold leaves what is stranded to a person."""
-    assert trade([], Unwinding(way=Way.HOLD)).code == "unwind.hold"
+    held = trade([], Unwinding(way=Way.HOLD))
+    assert str(held) == "unwind.hold: what is stranded is held, as the policy says"
 
 
 def test_the_budget_bounds_the_loss():
@@ -134,11 +135,25 @@ def test_the_budget_counts_what_was_lost_before():
     assert trade(books, fills=[BTC, cheap, sold]).code == "unwind.budget"
 
 
+def test_a_position_without_a_way_does_not_hold_up_another():
+    """A7: where the dearest position has no route the next is turned back; a reason that time can mend is told first."""
+    eth = bought("ETH/USDT", "ETH", "USDT", "8", "5", trade_id="2")
+    no_btc = [book("BTC/USDT"), book("ETH/BTC")]
+    assert trade(no_btc, fills=[BTC, eth]).market.symbol == "ETH/USDT"
+    tiny = bought("BTC/USDT", "BTC", "USDT", "0.00001", "9000000")
+    fallen = [book("ETH/USDT", "1", "2"), book("ETH/BTC")]
+    refused = trade(fallen, fills=[tiny, eth])
+    assert refused.code == "unwind.budget"
+    assert refused.numbers.keys() == {"asset", "loss", "budget"}
+    assert refused.numbers["asset"] == "ETH"
+    assert refused.sentence.startswith("turning 8 ETH back now would make the loss 32.")
+
+
 def test_dust_is_no_order():
     """B4: what no market takes any more is refused with the reason, and is no order."""
     tiny = bought("BTC/USDT", "BTC", "USDT", "0.00001", "100")
     assert trade([], fills=[tiny]).code == "route.below_minimum"
-    assert trade([], fills=[]).code == "unwind.done"
+    assert str(trade([], fills=[])) == "unwind.done: nothing is stranded"
 
 
 # Keeping to the plan

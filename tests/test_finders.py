@@ -341,6 +341,9 @@ def test_markets_without_cycles(make: MakeFinder) -> None:
         ({"min_edge_bps": float("nan")}, "min_edge_bps: 'nan' is not finite"),
         ({"min_edge_bps": "a little"}, "min_edge_bps: 'a little' is not a number"),
         ({"start": "USDT"}, "the text 'USDT'"),
+        ({"max_legs": "3"}, "max_legs is '3'"),
+        ({"max_legs": 3.5}, "max_legs is 3.5"),
+        ({"start": [1]}, "start has 1"),
     ],
 )
 def test_questions_that_make_no_sense_are_refused(

@@ -36,7 +36,7 @@ from triarb.model import (
 )
 from triarb.money import arithmetic, to_decimal
 from triarb.pricing import left_over, make_plan, profit_at, times_in_force, with_resends
-from triarb.pricing.legs import least_amount, planned, unit_given, unit_received
+from triarb.pricing.legs import least_amount, planned, step_of, unit_given, unit_received
 from triarb.simulation import MatchingEngine
 from triarb.testing.opportunities import opportunities
 
@@ -182,12 +182,20 @@ def test_a_second_order_wins_what_the_plan_says(opportunity: Opportunity, tenths
             assert then - once == leg.resend_gain
 
 
+def whole_steps(leg: PlannedLeg, amount: Fraction) -> Fraction:
+    """The most that `amount` comes to in whole steps of the market."""
+    step = Fraction(step_of(leg.market))
+    return amount // step * step
+
+
 def goes_on(legs: Sequence[PlannedLeg], filled: Fraction) -> bool:
     """Whether a fill of `filled` of the first of `legs` at its limit is enough for the minimums of all the others."""
     first = legs[0]
-    held = filled * Fraction(unit_received(first.side, first.limit_price, first.fee))
+    held = whole_steps(first, filled) * Fraction(
+        unit_received(first.side, first.limit_price, first.fee)
+    )
     for leg in legs[1:]:
-        amount = held / Fraction(unit_given(leg.side, leg.limit_price, leg.fee))
+        amount = whole_steps(leg, held / Fraction(unit_given(leg.side, leg.limit_price, leg.fee)))
         if amount < Fraction(least_amount(leg.market, leg.limit_price)):
             return False
         held = amount * Fraction(unit_received(leg.side, leg.limit_price, leg.fee))
@@ -220,6 +228,22 @@ def test_a_leg_that_somebody_decided_on_stays_as_it_is() -> None:
     assert [leg.time_in_force for leg in times_in_force(legs)] == ["FOK", "IOC", "IOC"]
     standing = attrs.evolve(legs[0], time_in_force=TimeInForce.GTC)
     assert times_in_force((standing, *legs[1:]))[0] is standing
+
+
+def test_half_a_fill_must_reach_the_next_steps_too() -> None:
+    """Half of 2 A would pay for half a B, which is more than the minimum of 0.3 but no whole step: all or nothing."""
+    fee, one, step = Fee(Decimal(0), Provenance.OVERRIDE), Decimal(1), Decimal("0.1")
+    sides = [
+        (Market("A/S", "A", "S", amount_step=step), Side.BUY, one, Decimal(2)),
+        (Market("B/A", "B", "A", amount_step=one), Side.BUY, Decimal(2), one),
+        (Market("B/S", "B", "S", min_amount=Decimal("0.3")), Side.SELL, one, one),
+    ]
+    legs = []
+    for market, side, price, amount in sides:
+        leg = planned(Leg(market, side, price, fee), [Level(price, amount)], amount)
+        assert isinstance(leg, PlannedLeg)
+        legs.append(leg)
+    assert [leg.time_in_force for leg in times_in_force(legs)] == ["FOK", "FOK", "IOC"]
 
 
 # By hand

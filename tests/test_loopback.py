@@ -415,7 +415,7 @@ async def test_unsigned_requests_are_refused(exchange: LoopbackExchange) -> None
         assert answer.status == 404
     async with session.get(f"{base}/api/v3/ping?a=1&a=2") as answer:
         assert (await answer.json())["code"] == -1101
-    async with session.get(f"{base}/sapi/v1/asset/tradeFee") as answer:
+    async with session.get(f"{base}/sapi/v1/asset/nothing") as answer:
         assert answer.status == 404
     await session.close()
 

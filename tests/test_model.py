@@ -2,12 +2,14 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given, strategies as st
 
 import triarb.model
+from triarb.exceptions import UsageError
 from triarb.model import (
     Approved,
     Balance,
@@ -131,6 +133,17 @@ def test_a_quote_knows_its_fault(bid: str | None, ask: str | None, fault: str | 
     quote = Quote("XRP/USDT", bid and D(bid), ask and D(ask), D(1), D(1))
     assert quote.fault() == fault
     assert OrderBook.from_quote(quote).fault() == fault
+
+
+@pytest.mark.parametrize(
+    "junk", [D("NaN"), D("sNaN"), D("Infinity"), D(-1), 0.5, "0.7", 1], ids=repr
+)
+@pytest.mark.parametrize("name", ["bid", "ask", "bid_size", "ask_size"])
+def test_a_quote_of_junk_is_not_made(name: str, junk: Any):
+    """What is no Decimal, not finite or negative is told by its market; no rate or verdict is ever made of it."""
+    told = {"bid": D(1), "ask": D(2), name: junk}
+    with pytest.raises(UsageError, match="the quote of XRP/USDT has a price or size of"):
+        Quote("XRP/USDT", **told)
 
 
 def test_a_quote_has_the_takers_price():

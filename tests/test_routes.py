@@ -324,14 +324,17 @@ def test_what_leads_nowhere_is_refused_with_its_reason():
 
 
 def test_arguments_that_make_no_sense_raise():
-    """An amount that is no number above zero or a float, too few or too many trades, one asset into itself."""
+    """An amount that is no number above zero or a float, too few or too many trades, a gap in our favour, one asset into itself."""
     view = markets_of(("A/USD", "10", "11", "5", "1"))
     for amount in ["some", "NaN", 0, "-1", 0.5]:
         with pytest.raises(UsageError, match="amount"):
             best_route(view, "A", "USD", amount)
-    for max_legs in (0, 9):
+    for max_legs in (0, 9, "2", 1.5):
         with pytest.raises(UsageError, match="max_legs"):
             best_route(view, "A", "USD", 1, max_legs=max_legs)
+    for gap_bps in (-1, 10_001, "NaN"):
+        with pytest.raises(UsageError, match="gap_bps"):
+            best_route(view, "A", "USD", 1, gap_bps=gap_bps)
     with pytest.raises(UsageError, match="A is to be turned into A"):
         best_route(view, "A", "A", 1)
 

@@ -34,8 +34,8 @@ class FastClock(Clock):
         await asyncio.sleep(seconds / self.SPEED)
 
 
-async def trade(port, ledger, cycles, clock):
-    """Trade the cycles that the exchange offers; the report of the run."""
+async def trade(port, ledger, cycles, clock, tell=None):
+    """Trade the cycles that the exchange offers; the report of the run. It tells when the engine is open."""
     gateway = CcxtGateway(
         "binance",
         credentials=Credentials("loopback-key", "loopback-secret"),
@@ -50,6 +50,8 @@ async def trade(port, ledger, cycles, clock):
         SqlLedger(ledger) as opened,
         Engine(gateway, risk=risk, ledger=opened, start=["USDT"]) as engine,
     ):
+        if tell is not None:
+            tell("trading")
         return await engine.run(cycles=cycles)
 
 
@@ -95,4 +97,6 @@ if __name__ == "__main__":
         nurse()
     else:
         place, book, *number = sys.argv[1:]
-        asyncio.run(trade(int(place), book, int(number[0]) if number else None, SystemClock()))
+        say = functools.partial(print, flush=True)  # the parent reads it
+        cycles = int(number[0]) if number else None
+        asyncio.run(trade(int(place), book, cycles, SystemClock(), say))

@@ -80,6 +80,18 @@ def parse_bps(value: str | float | Decimal, name: str) -> Decimal:
         raise UsageError(f"{name}: {error}", hint="give bps, such as 7.5") from None
 
 
+def as_gap(value: str | float | Decimal) -> Decimal:
+    """An adverse move in bps, as a person types it.
+
+    Raises:
+        UsageError: below zero, or more than all.
+    """
+    gap_bps = parse_bps(value, "gap_bps")
+    if not 0 <= gap_bps <= BPS:
+        raise UsageError(f"gap_bps is {plain(gap_bps)}", hint="0 to 10000, which is all of it")
+    return gap_bps
+
+
 def plain(value: Decimal) -> str:
     """`value` without an exponent and without trailing zeros: ``0.0000001``, ``63100``."""
     text = format(value, "f")

@@ -9,7 +9,7 @@ import attrs
 
 from triarb.exceptions import UsageError
 from triarb.model import DEFAULT_GAP_BPS, Approved, Opportunity, Plan, Portfolio, Refused
-from triarb.money import BPS, Money, arithmetic, as_money, edge_bps, parse_bps, plain
+from triarb.money import Money, arithmetic, as_gap, as_money, edge_bps, plain
 from triarb.pricing import (
     Bounds,
     Priced,
@@ -20,18 +20,6 @@ from triarb.pricing import (
     profit_at,
 )
 from triarb.pricing.depth import BUDGET
-
-
-def as_gap(value: str | float | Decimal) -> Decimal:
-    """An adverse move in bps, as a person types it.
-
-    Raises:
-        UsageError: below zero, or more than all.
-    """
-    gap_bps = parse_bps(value, "gap_bps")
-    if not 0 <= gap_bps <= BPS:
-        raise UsageError(f"gap_bps is {plain(gap_bps)}", hint="0 to 10000, which is all of it")
-    return gap_bps
 
 
 class Sizer(Protocol):

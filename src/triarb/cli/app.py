@@ -27,6 +27,8 @@ COMMANDS = {  # each is imported when it is asked for
     "paper": "Trade on paper: live prices, simulated orders, a real ledger.",
     "run": "Trade in an exchange's own sandbox, with keys.",
     "config": "Show what holds and where it comes from; write a file to begin with.",
+    "doctor": "Examine whether a configuration could trade, without trading.",
+    "limits": "Show the limits that hold, and set one by hand.",
     "report": "Report what the runs of a ledger came to.",
     "halt": "Stop all trading on ledgers: no new exposure from now on.",
     "resume": "Lift the halt of a ledger, by hand.",
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         return DONE
-    return {"halted": HALTED, "stuck": STUCK, "broken": FAILED}.get(str(state), DONE)
+    return {"halted": HALTED, "stuck": STUCK, "failed": FAILED}.get(str(state), DONE)
 
 
 def _fail_config(tokens: Sequence[str], error: ConfigError) -> int:

@@ -32,7 +32,7 @@ def verify(path: Path | None = None, /, *, json: Flag = False) -> str:
         said = {"digest": found.digest, "broken": found.broken, "notes": list(found.notes)}
         lines = {"files": found.files, "first": found.first, "last": found.last}
         print_json({"log": str(folder), **lines, **said})
-        return "broken" if found.broken else ""
+        return "failed" if found.broken else ""
     out = console()
     for note in found.notes:
         out.print(printable(note), markup=False, highlight=False)
@@ -42,7 +42,7 @@ def verify(path: Path | None = None, /, *, json: Flag = False) -> str:
         files = f"{found.files} file{'s' * (found.files != 1)}"
         text = f"lines {found.first} to {found.last} in {files} are as they were written; the last digest is {found.digest}"
     out.print(printable(text), markup=False, highlight=False, soft_wrap=True)
-    return "broken" if found.broken else ""
+    return "failed" if found.broken else ""
 
 
 @audit.command

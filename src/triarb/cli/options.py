@@ -83,6 +83,7 @@ class Trading:
             risk=parts.risk,
             finder=parts.finder,
             ledger_path=parts.ledger,
+            begun=parts,
             start=parts.start,
             claim=None if self.claim is None else parse_amounts(self.claim),
             foreign_prefixes=self.foreign,

@@ -31,7 +31,7 @@ from triarb.model import (
 from triarb.money import ZERO, arithmetic, parse_decimal, plain
 
 LAG_READS: Final = 3
-"""How often balances are read that are short of what the ledger says: they may lag behind fills."""
+"""How often balances are read that are not what the ledger says: they may lag behind fills, and so show what is spent."""
 
 LAG_SECONDS: Final = 1.0
 
@@ -201,7 +201,7 @@ async def reconcile(
         return await _opened(ledger, clock, claim, told)
     compared = compare(ledger.portfolio(), told, uncertain)
     for _ in range(LAG_READS - 1):
-        if not compared.missing:
+        if not compared.drift and not compared.missing:
             break
         await clock.sleep(LAG_SECONDS)
         compared = compare(ledger.portfolio(), await gateway.balances(), uncertain)

@@ -34,6 +34,11 @@ are within 10**±30 (see `triarb.money`), so that no product of eight leaves the
 
 
 def _legs(min_legs: int, max_legs: int) -> None:
+    for name, legs in (("min_legs", min_legs), ("max_legs", max_legs)):
+        if not isinstance(legs, int):
+            raise UsageError(
+                f"{name} is {legs!r}", hint=f"a whole number, {MIN_LEGS} to {MAX_LEGS}"
+            )
     if not MIN_LEGS <= min_legs <= max_legs <= MAX_LEGS:
         raise UsageError(
             f"a cycle cannot have {min_legs} to {max_legs} legs",
@@ -48,6 +53,9 @@ def _bps(value: str | float | Decimal) -> Decimal:
 def _names(value: Collection[str]) -> frozenset[str]:
     if isinstance(value, str):
         raise UsageError(f"start is the text {value!r}", hint=f"give a collection: [{value!r}]")
+    for name in value:
+        if not isinstance(name, str):
+            raise UsageError(f"start has {name!r}", hint="give names of assets")
     return frozenset(value)
 
 
@@ -62,7 +70,8 @@ class Criteria:
         start: assets of which a cycle must have at least one; empty for no such wish.
 
     Raises:
-        UsageError: legs out of range; a number that is none; below 0 bps with more than 5 legs; a text as `start`.
+        UsageError: legs out of range; a number that is none; below 0 bps with more than 5 legs; a text as `start`, or
+            what is no name in it.
     """
 
     min_legs: int

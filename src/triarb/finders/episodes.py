@@ -27,11 +27,19 @@ _ROWS = 1 << 18
 
 
 def _floats(values: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(values, np.float64)
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"prices and sizes of ticks: {error}", hint="give numbers") from None
 
 
 def _integers(values: ArrayLike) -> NDArray[np.int64]:
-    return np.asarray(values, np.int64)
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" and array.size:
+        raise UsageError(
+            f"market and time_ns of ticks: an array of {array.dtype}", hint="give whole numbers"
+        )
+    return array.astype(np.int64, copy=False)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -47,7 +55,8 @@ class Ticks:
         time_ns: never falling.
 
     Raises:
-        UsageError: arrays of different lengths, or a time that falls.
+        UsageError: an array that is not of numbers, a market or time that is no whole one, arrays of different
+            lengths, or a time that falls.
     """
 
     market: NDArray[np.int64] = attrs.field(converter=_integers)

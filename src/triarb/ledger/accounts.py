@@ -24,7 +24,9 @@ from triarb.model import (
     BalancesSet,
     Claimed,
     Compared,
+    Configured,
     EpochStarted,
+    Examined,
     Execution,
     ExecutionEnded,
     ExecutionStarted,
@@ -33,6 +35,7 @@ from triarb.model import (
     Health,
     Intended,
     LedgerEvent,
+    LimitSet,
     Outcome,
     Portfolio,
     Proven,
@@ -49,6 +52,7 @@ _EMPTY: Final = Portfolio(
     residues=_NONE,
     realised=_NONE,
     results=NO_RESULTS,
+    limits=_NONE,
     epochs=_NONE,
     beyond=_NONE,
 )
@@ -61,11 +65,15 @@ class State:
     Attributes:
         reservations: by the number of the open or stuck execution that has them, amounts by asset.
         unfinished: the open and stuck executions with their orders, by number.
+        configured: what the engine that came last ran on, where that is known.
+        examined: the last examination.
     """
 
     portfolio: Portfolio = _EMPTY
     reservations: Mapping[int, Mapping[str, Decimal]] = _NONE
     unfinished: Mapping[int, Unfinished] = _NONE
+    configured: Configured | None = None
+    examined: Examined | None = None
 
 
 @attrs.frozen
@@ -165,6 +173,12 @@ def _after(state: State, event: LedgerEvent) -> State:
             return attrs.evolve(state, portfolio=_looked_at(portfolio))
         case EpochStarted() | Claimed() | Compared():
             return attrs.evolve(state, portfolio=_told(portfolio, event))
+        case Configured():
+            return attrs.evolve(state, configured=event)
+        case Examined():
+            return attrs.evolve(state, examined=event)
+        case LimitSet():
+            return attrs.evolve(state, portfolio=_limited(portfolio, event))
         case _:
             return state
 
@@ -261,6 +275,13 @@ def _looked_at(portfolio: Portfolio) -> Portfolio:
         results=attrs.evolve(portfolio.results, since_peak=_NONE),
         health=attrs.evolve(portfolio.health, consecutive_losses=0, fees=_NONE),
     )
+
+
+def _limited(portfolio: Portfolio, event: LimitSet) -> Portfolio:
+    limits = {name: value for name, value in portfolio.limits.items() if name != event.name}
+    if event.value:
+        limits[event.name] = event.value
+    return attrs.evolve(portfolio, limits=MappingProxyType(limits))
 
 
 def _postings(event: LedgerEvent) -> tuple[Posting, ...]:

@@ -134,6 +134,10 @@ class Journal:
         except Exception:  # noqa: BLE001 - what listens must not reach what trades
             _log.exception("what listens to the ledger %s failed", self._storage.place)
 
+    def durability(self) -> tuple[str, str]:
+        """As `Storage.durability`."""
+        return self._storage.durability()
+
     def close(self) -> None:
         """Close the database and give its lock back."""
         self._storage.close()

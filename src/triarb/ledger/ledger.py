@@ -13,7 +13,7 @@ from triarb.exceptions import LedgerError
 from triarb.ledger.accounts import State
 from triarb.ledger.journal import Journal, Tap
 from triarb.ledger.place import Place
-from triarb.model import LedgerEvent, Portfolio, Unfinished
+from triarb.model import Configured, Examined, LedgerEvent, Portfolio, Unfinished
 
 BUSY_TIMEOUT_MS: Final = 1000
 """How long a write waits for another program's lock before it fails."""
@@ -102,6 +102,25 @@ class SqlLedger(Ledger):
         """The epoch of the engine that came last; None before the first."""
         epochs = list(self._state().portfolio.epochs)
         return epochs[-1] if epochs else None
+
+    @property
+    def configured(self) -> Configured | None:
+        """What the engine that came last ran on; None where that is not known."""
+        return self._state().configured
+
+    @property
+    def examined(self) -> Examined | None:
+        """The last examination that it remembers."""
+        return self._state().examined
+
+    async def durability(self) -> tuple[str, str]:
+        """How its database writes: SQLite's words for ``synchronous`` and ``journal_mode``; empty on a server.
+
+        Raises:
+            LedgerError: it is not open.
+        """
+        asking = self._running().submit(self._opened().durability)
+        return await asyncio.wrap_future(asking)
 
     def next_number(self) -> int:
         """The number of the next execution: one more than have started."""

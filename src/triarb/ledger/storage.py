@@ -152,6 +152,19 @@ class Storage:
                 total[asset] += Decimal(amount)
         return {asset: amount for asset, amount in total.items() if amount}
 
+    def durability(self) -> tuple[str, str]:
+        """What its connection says of ``synchronous`` and ``journal_mode``, in SQLite's words; empty on a server.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return "", ""
+        with failures(self.place, "read"), self.engine.connect() as connection:
+            level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        return ("OFF", "NORMAL", "FULL", "EXTRA")[int(level)], str(mode).upper()
+
     def close(self) -> None:
         """Close the database and give the lock back.
 

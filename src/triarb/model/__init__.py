@@ -1,7 +1,8 @@
 """The nouns: frozen, compared by value, and free of any behaviour that needs a clock or a network.
 
 `market` is what an exchange shows, `cycle` leads from a nomination to a plan, `order` is what is sent and what came
-of it, `account` is what we hold and how we came to hold it, `event` what observers are told.
+of it, `account` is what we hold and how we came to hold it, `operation` what an operator did and decided, `event` what
+observers are told.
 """
 
 from triarb.model.account import (
@@ -61,6 +62,12 @@ from triarb.model.market import (
     Side as Side,
     Withdrawn as Withdrawn,
     gross_rate as gross_rate,
+)
+from triarb.model.operation import (
+    Configured as Configured,
+    Examined as Examined,
+    Granted as Granted,
+    LimitSet as LimitSet,
 )
 from triarb.model.order import (
     Execution as Execution,

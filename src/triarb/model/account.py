@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from triarb.model.cycle import Plan
+from triarb.model.operation import Configured, Examined, Granted, LimitSet
 from triarb.model.order import (
     Execution,
     Fill,
@@ -114,6 +115,7 @@ class Portfolio:
         beyond: what was free on the account beyond `balances` when they were last compared: somebody else's.
         results: what ended executions changed, by day and moment, for limits on losses and for pauses.
         looked_at: how many executions had started when a person last resumed; 0 where nobody has.
+        limits: what limits were set to by hand, by setting; they hold beside the configuration's.
     """
 
     balances: Mapping[str, Decimal] = attrs.field(factory=dict)
@@ -133,6 +135,7 @@ class Portfolio:
     beyond: Mapping[str, Decimal] = attrs.field(factory=dict)
     results: Results = attrs.field(factory=Results)
     looked_at: int = 0
+    limits: Mapping[str, str] = attrs.field(factory=dict)
 
     def free(self, asset: str) -> Decimal:
         """What may be spent of `asset`: the balance less what is reserved."""
@@ -305,6 +308,10 @@ LedgerEvent = (
     | Halted
     | Resumed
     | RunEnded
+    | Configured
+    | Examined
+    | Granted
+    | LimitSet
 )
 
 

@@ -6,6 +6,8 @@ from fractions import Fraction
 
 import attrs
 
+from triarb.exceptions import UsageError
+
 
 class Side(enum.StrEnum):
     """Which way a trade goes, seen from the base asset."""
@@ -168,6 +170,10 @@ def _fault(bid: Decimal | None, ask: Decimal | None) -> str | None:
     return "market.crossed" if bid > ask else None
 
 
+def _is_amount(value: object) -> bool:
+    return isinstance(value, Decimal) and value.is_finite() and value >= 0
+
+
 @attrs.frozen
 class Quote:
     """Best bid and ask of a market at one moment; a side that is not there is None or zero, a size not told is None.
@@ -175,6 +181,9 @@ class Quote:
     Attributes:
         received_ns: when we received it; ages are judged by it.
         exchange_ns: when the exchange says it was so, if it says.
+
+    Raises:
+        UsageError: a price or a size that is no Decimal, not finite, or below zero.
     """
 
     symbol: str
@@ -184,6 +193,14 @@ class Quote:
     ask_size: Decimal | None = None
     received_ns: int = 0
     exchange_ns: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for value in (self.bid, self.ask, self.bid_size, self.ask_size):
+            if value is not None and not _is_amount(value):
+                raise UsageError(
+                    f"the quote of {self.symbol} has a price or size of {value!r}",
+                    hint='give a Decimal that is finite and not negative, such as Decimal("0.05"), or None',
+                )
 
     def fault(self) -> str | None:
         """The refusal code of a quote that cannot be traded on; a locked one (bid = ask) can."""

@@ -9,9 +9,10 @@ from typing import Any, Final, Self
 import attrs
 
 from triarb.gateways.ccxt.credentials import Credentials
-from triarb.money import Money
+from triarb.money import Money, Proxy
 from triarb.operations.secrets import Secret, reveal
-from triarb.risk import RiskLimits
+from triarb.pricing import Valuation
+from triarb.risk import CircuitBreaker, RiskLimits
 
 FILE: Final = "triarb.toml"
 """The file that is read from the working folder where no other is named."""
@@ -47,28 +48,58 @@ _BALANCE: Final = Money(Decimal(1000), "USDT")
 
 @attrs.frozen(kw_only=True)
 class TradingConfig:
-    """What a bot is told: exchange, keys, limits. `load` reads one; nothing in it can make triarb trade for real.
+    """What a bot is told: exchange, keys, limits. `load` reads one; alone, nothing in it makes triarb trade for real.
 
     Attributes:
         exchange: ccxt's id of the exchange.
         start: the asset that cycles start and end in.
+        account: the account's name.
         api_key: the API key, or where it is.
         secret_key: its secret, or where it is.
         passphrase: the passphrase, on the exchanges that have one.
         sandbox: trade in the exchange's sandbox if there are keys; else on paper.
-        live: trade on production, which triarb refuses today, whatever this says.
+        live: trade on production, which wants more than this: see `triarb.operations.arming`.
         max_notional: the most that a cycle may spend.
         max_daily_loss: the most that may be lost on a UTC day.
         min_edge_bps: the least net edge of a cycle.
         max_edge_bps: a larger edge is taken for bad data.
-        max_slippage_bps: how much worse than planned a leg may trade; each order's limit price holds it to nothing.
+        max_slippage_bps: how much worse than the price that nominated it a leg may trade.
         max_legs: the most legs of a cycle.
         max_age_ms: the oldest book.
         max_skew_ms: the furthest apart that the books of one cycle may have been received.
         allow: assets and symbols; empty allows all.
         deny: assets and symbols.
+        max_fee_drift_bps: as this and the next are in `RiskLimits`.
+        min_stranded_edge_bps: None is no limit, as for all that follow.
+        max_per_asset: by asset.
+        max_exposure: of all cycles.
+        max_residue: of left-overs.
+        max_cycle_loss: of one cycle.
+        max_drawdown: below the highest result.
+        max_consecutive_losses: until a person looks.
+        max_cycles_per_minute: that begin.
+        cycle_cooldown_seconds: of the same cycle.
+        market_cooldown_seconds: of a market.
+        max_latency_ms: of legs, in the median.
+        max_reject_percent: of the last orders.
+        loss_budget_percent: of what may still be lost.
+        min_notional: with a loss budget.
+        hours: of the day, UTC.
+        rolling_24_hours: whether the daily loss counts any 24 hours, too.
+        proxies: what stands for a currency.
+        references: the markets that limits in other assets are valued by.
+        min_depth: what these must show.
+        max_reference_age_ms: how old their prices may be.
+        breaker_failures: as this and the next are in `CircuitBreaker`.
+        breaker_losses: in a row.
+        breaker_drifts: in a row.
+        breaker_rejects: in a row.
+        breaker_slow: in a row.
+        breaker_max_leg_ms: what is slow.
+        breaker_recovery_seconds: how long it stays open.
         interval_seconds: the time between two looks at the exchange.
         ledger: the ledger's file; None is the one of this exchange and mode in the user's data folder.
+        rehearsals: other ledgers of this account, where it was rehearsed.
         balance: what a new paper account opens with.
         fee_bps: one fee for every market on paper; None is what the exchange publishes.
         latency_ms: how long an order takes to arrive on paper.
@@ -85,6 +116,7 @@ class TradingConfig:
 
     exchange: str = "binanceus"
     start: str = "USDT"
+    account: str = "main"
     api_key: Secret | None = None
     secret_key: Secret | None = None
     passphrase: Secret | None = None
@@ -100,8 +132,37 @@ class TradingConfig:
     max_skew_ms: int = 2000
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    max_fee_drift_bps: Decimal = Decimal(1)
+    min_stranded_edge_bps: Decimal | None = None
+    max_per_asset: tuple[Money, ...] = ()
+    max_exposure: Money | None = None
+    max_residue: Money | None = None
+    max_cycle_loss: Money | None = None
+    max_drawdown: Money | None = None
+    max_consecutive_losses: int | None = None
+    max_cycles_per_minute: int | None = None
+    cycle_cooldown_seconds: int | None = None
+    market_cooldown_seconds: int | None = None
+    max_latency_ms: int | None = None
+    max_reject_percent: Decimal | None = None
+    loss_budget_percent: Decimal | None = None
+    min_notional: Money | None = None
+    hours: tuple[str, ...] = ()
+    rolling_24_hours: bool = True
+    proxies: tuple[Proxy, ...] = ()
+    references: tuple[str, ...] = ()
+    min_depth: tuple[Money, ...] = ()
+    max_reference_age_ms: int = 10_000
+    breaker_failures: int = 5
+    breaker_losses: int = 5
+    breaker_drifts: int = 3
+    breaker_rejects: int | None = None
+    breaker_slow: int | None = None
+    breaker_max_leg_ms: int | None = None
+    breaker_recovery_seconds: int = 300
     interval_seconds: Decimal = Decimal(1)
     ledger: Path | None = None
+    rehearsals: tuple[Path, ...] = ()
     balance: tuple[Money, ...] = (_BALANCE,)
     fee_bps: Decimal | None = None
     latency_ms: Decimal = Decimal(50)
@@ -182,15 +243,32 @@ class TradingConfig:
         return reveal(told, within=self.origins.get(name, DEFAULT).file)
 
     def limits(self) -> RiskLimits:
-        """The limits, as a risk policy."""
-        return RiskLimits(
-            min_edge_bps=self.min_edge_bps,
-            max_notional=self.max_notional,
-            max_daily_loss=self.max_daily_loss,
-            max_edge_bps=self.max_edge_bps,
-            max_legs=self.max_legs,
-            max_age_ms=self.max_age_ms,
-            max_skew_ms=self.max_skew_ms,
-            allow=self.allow,
-            deny=self.deny,
-        )
+        """The limits, as a risk policy.
+
+        Raises:
+            UsageError: limits that contradict one another.
+        """
+        told = {name: getattr(self, name) for name in _KEYWORDS}
+        valuation = None
+        if self.references:
+            valuation = Valuation(
+                self.references, min_depth=self.min_depth, max_age_ms=self.max_reference_age_ms
+            )
+        return RiskLimits(valuation=valuation, **told)
+
+    def breaker(self) -> CircuitBreaker:
+        """The circuit breaker.
+
+        Raises:
+            UsageError: settings of it that make no sense together.
+        """
+        fields = [field.name for field in attrs.fields(CircuitBreaker)]
+        return CircuitBreaker(**{name: getattr(self, f"breaker_{name}") for name in fields})
+
+
+_KEYWORDS: Final = tuple(
+    field.name
+    for field in attrs.fields(RiskLimits)
+    if field.name in attrs.fields_dict(TradingConfig)
+)
+"""The settings that are keywords of `RiskLimits`: all but the valuation, which is made of several."""

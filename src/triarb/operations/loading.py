@@ -31,6 +31,13 @@ DOLLARS: Final = frozenset({"USDT", "USDC", "USD", "FDUSD", "TUSD", "DAI", "BUSD
 """Start assets that the amounts that nobody told make sense in."""
 
 _AMOUNTS: Final = ("max_notional", "max_daily_loss")
+_OTHER_AMOUNTS: Final = (
+    "max_exposure",
+    "max_residue",
+    "max_cycle_loss",
+    "max_drawdown",
+    "min_notional",
+)
 
 
 def load(
@@ -57,6 +64,7 @@ def load(
     reading.settle()
     if reading.problems:
         raise ConfigError(_sentence(reading.problems), problems=tuple(reading.problems))
+    _check_whole(reading)
     ignored = tuple(name for source in sources for name in source.ignored)
     return {**reading.values, "origins": reading.origins, "ignored": ignored}
 
@@ -96,8 +104,10 @@ class Reading:
     def settle(self) -> None:
         """Put in what depends on other settings, and check what must go together."""
         start = self._start()
-        for name in _AMOUNTS:
+        for name in (*_AMOUNTS, *_OTHER_AMOUNTS):
             self._amount(name, start)
+        for name in ("max_per_asset", "min_depth"):
+            self._listed(name)
         self._balance(start)
         self._edges()
         if self.values.get("live") and self.values.get("sandbox"):
@@ -117,14 +127,28 @@ class Reading:
             amount = self.values.get(name)
             if amount is not None and amount.currency is not None:
                 self._note("start", f"the currency of {name}")
-                self.values["start"] = amount.currency
-                return str(amount.currency)
+                self.values["start"] = self._counted(amount.currency)
+                return str(self.values["start"])
         return DEFAULT_START
+
+    def _counted(self, currency: str) -> str:
+        """The asset that a limit in `currency` is counted in."""
+        proxies = {proxy.currency: proxy.asset for proxy in self.values.get("proxies", ())}
+        return str(proxies.get(currency, currency))
+
+    def _listed(self, name: str) -> None:
+        """Amounts of several assets, each of which must be told."""
+        told: tuple[Amount, ...] = self.values.get(name, ())
+        if any(amount.currency is None for amount in told):
+            why, hint = "an amount has no asset", 'write ["2 ETH", "0.1 BTC"]'
+            self._wrong(name, UsageError(why, code="config.currency", hint=hint))
+        elif told:
+            self.values[name] = tuple(amount.in_("") for amount in told)
 
     def _amount(self, name: str, start: str) -> None:
         amount: Amount | None = self.values.get(name)
         if amount is None:
-            if name in self.given or start == DEFAULT_START:
+            if name in self.given or start == DEFAULT_START or name in _OTHER_AMOUNTS:
                 return  # wrong already, or as it stands in the class
             if start in DOLLARS:
                 self.values[name] = Money(DEFAULTS[name].amount, start)
@@ -138,9 +162,10 @@ class Reading:
         self.values[name] = amount.in_(start)
         if amount.currency is None:
             self._note(name, f"{start} assumed")
-        elif amount.currency != start:
+        elif self._counted(amount.currency) != start and not self.values.get("references"):
             why = f"cycles start in {start}"
-            self._wrong(name, UsageError(why, code="config.currency", hint=f"write it in {start}"))
+            hint = f"write it in {start}, or declare proxies or references to value it by"
+            self._wrong(name, UsageError(why, code="config.currency", hint=hint))
 
     def _balance(self, start: str) -> None:
         told: tuple[Amount, ...] | None = self.values.get("balance")
@@ -180,6 +205,29 @@ class Reading:
                 value=given.shown if given else None,
             )
         )
+
+
+def _check_whole(reading: Reading) -> None:
+    """Whether values that each make sense also do together.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    config = TradingConfig(**reading.values, origins=reading.origins)
+    for make in (config.limits, config.breaker):
+        try:
+            make()
+        except UsageError as error:
+            found = problem(
+                "config.contradiction",
+                error.message,
+                error.hint,
+                source="the limits together",
+                spelt=None,
+            )
+            reading.problems.append(found)
+    if reading.problems:
+        raise ConfigError(_sentence(reading.problems), problems=tuple(reading.problems))
 
 
 def _sentence(problems: list[Problem]) -> str:

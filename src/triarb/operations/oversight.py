@@ -19,6 +19,7 @@ from triarb.operations.attendance import Attended, DeadMan, ack_file
 from triarb.operations.audit import AuditLog
 from triarb.operations.audit_lines import audit_folder, compact
 from triarb.operations.config import TradingConfig
+from triarb.operations.digest import digest
 from triarb.operations.settings import SETTINGS
 from triarb.operations.showing import rows
 from triarb.risk import FirstRefusal, RiskPolicy
@@ -35,6 +36,8 @@ class Oversight:
     the engine, and run the engine within `over`.
 
     Attributes:
+        config: the configuration.
+        mode: where the engine trades.
         audit: the audit log beside the ledger; None where it is off.
         webhook: None where no address is told.
         dead_man: None where no address is told.
@@ -42,6 +45,7 @@ class Oversight:
     """
 
     config: TradingConfig
+    mode: str
     audit: AuditLog | None
     webhook: Webhook | None
     dead_man: DeadMan | None
@@ -64,6 +68,7 @@ class Oversight:
         hours = config.ack_hours
         return cls(
             config,
+            mode,
             None if config.audit == "off" else AuditLog(audit_folder(ledger), keep_bytes=keep),
             None if webhook is None else Webhook(webhook, about=about),
             None if dead_man is None else DeadMan(dead_man, every_seconds=every),
@@ -95,7 +100,7 @@ class Oversight:
             except BaseException:
                 await self._opened.aclose()
                 raise
-            self.audit.record("Configuration", configuration(self.config))
+            self.audit.record("Configuration", configuration(self.config, self.mode))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -134,10 +139,14 @@ class Oversight:
         self._halting.append(asyncio.ensure_future(halt()))
 
 
-def configuration(config: TradingConfig) -> dict[str, Any]:
-    """What `config` says, where each value comes from, and a SHA-256 over all values; no secret is in any of it."""
+def configuration(config: TradingConfig, mode: str) -> dict[str, Any]:
+    """What `config` says, where each value comes from, and two digests; no secret is in any of it.
+
+    ``digest`` is of strategy, risk and markets (`triarb.operations.digest`); ``hash`` is the SHA-256 of all settings that
+    are no secrets.
+    """
     told = rows(config)
     values = {name: value for name, value, _ in told if not SETTINGS[name].is_secret}
-    digest = hashlib.sha256(compact(values).encode()).hexdigest()
     settings = {name: {"value": value, "from": origin} for name, value, origin in told}
-    return {"hash": digest, "settings": settings}
+    whole = hashlib.sha256(compact(values).encode()).hexdigest()
+    return {"digest": digest(config, mode), "hash": whole, "settings": settings}

@@ -5,22 +5,27 @@ from typing import Literal
 
 import attrs
 
-from triarb.exceptions import TradingRefused, UsageError
+from triarb.exceptions import LedgerError, TradingRefused, UsageError
 from triarb.finders import BoundedCycleFinder
 from triarb.gateways.ccxt import CcxtGateway
+from triarb.gateways.ccxt.armed import Armed
 from triarb.gateways.ccxt.instances import data_instance, exchange_class
 from triarb.gateways.ccxt.orders import check_look_up
 from triarb.gateways.ccxt.sandboxes import enter_sandbox
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.gateways.paper import PaperGateway
-from triarb.ledger import default_path
+from triarb.ledger import SqlLedger, default_path
 from triarb.market.fees import FeeSchedule
+from triarb.model import Configured
 from triarb.money import plain
 from triarb.operations.config import TradingConfig
-from triarb.risk import RiskLimits
+from triarb.operations.digest import digest
+from triarb.operations.limits import LimitsInForce, drain, limits_file
+from triarb.operations.ramp import Ramp, WhileArmed
+from triarb.risk import FirstRefusal, RiskLimits, RiskPolicy
 
 Mode = Literal["paper", "sandbox"]
-"""Where a configuration may trade. There is no other: production is refused, whatever a configuration says."""
+"""Where a configuration may trade by itself. Production is not among them: that takes an `Armed`."""
 
 
 @attrs.frozen
@@ -29,23 +34,29 @@ class Parts:
 
     Attributes:
         gateway: not entered yet.
-        risk: the limits.
+        risk: everything that may say no: the limits, those set by hand, the circuit breaker, and on production the ramp.
+        limits: the limits as they are configured.
         finder: looks for cycles of so many legs from `start`.
         start: the asset that cycles start in.
         ledger: the ledger's file.
         notes: what a person should know of how the mode was chosen.
+        configured: what `begin` journals, but for the time.
     """
 
     gateway: ExchangeGateway
-    risk: RiskLimits
+    risk: RiskPolicy
+    limits: RiskLimits
     finder: BoundedCycleFinder
     start: tuple[str, ...]
     ledger: Path
+    configured: Configured
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, config: TradingConfig, mode: Mode | None = None) -> "Parts":
-        """The parts that `config` describes, for `mode`; None chooses as `choose_mode` does.
+    def of(
+        cls, config: TradingConfig, mode: Mode | None = None, *, armed: Armed | None = None
+    ) -> "Parts":
+        """The parts that `config` describes, for `mode`; None chooses as `choose_mode` does, or production if `armed`.
 
         Raises:
             TradingRefused: `gateway.production` where None is to choose and `live` is set; what the exchange's sandbox
@@ -53,17 +64,48 @@ class Parts:
             SecretError: a key cannot be had, or not safely.
             UsageError: a sandbox is asked for, and there are no keys.
         """
-        chosen, notes = choose_mode(config) if mode is None else (mode, ())
-        gateway = _paper(config) if chosen == "paper" else _sandbox(config)
+        gateway: ExchangeGateway
+        chosen: str
+        notes: tuple[str, ...]
+        if armed is not None and mode is None:
+            chosen, notes = "live", (f"live: {armed.account} on {armed.exchange} is armed",)
+            gateway = _with_keys(config, armed)
+        else:
+            chosen, notes = choose_mode(config) if mode is None else (mode, ())
+            gateway = _paper(config) if chosen == "paper" else _with_keys(config, None)
         start = (config.start,)
+        ledger = config.ledger or default_path(config.exchange, chosen, config.account)
+        risk: RiskPolicy = LimitsInForce(config, ledger)
+        if chosen == "live" and armed is not None:
+            risk = FirstRefusal(WhileArmed(armed), risk, Ramp())
         return cls(
             gateway,
+            risk,
             config.limits(),
             BoundedCycleFinder(max_legs=config.max_legs, start=start),
             start,
-            config.ledger or default_path(config.exchange, chosen),
+            ledger,
+            Configured(0, digest(config, chosen), config.exchange, chosen, config.account),
             notes,
         )
+
+    async def begin(self, ledger: SqlLedger, now_ns: int) -> None:
+        """Journal limits that wait beside the ledger, and what the engine is about to run on. Call it before the engine.
+
+        Raises:
+            LedgerError: ``ledger.other_account`` where another exchange, mode or account ran on it last; else the journal's
+                own.
+        """
+        last, mine = ledger.configured, self.configured
+        if last is not None and _whose(last) != _whose(mine):
+            raise LedgerError(
+                f"{last.mode} of {last.account} on {last.exchange} ran on {ledger!r}",
+                code="ledger.other_account",
+                hint="each exchange, mode and account has a ledger of its own: name another file, or none",
+            )
+        if ledger.path is not None:
+            await drain(ledger, limits_file(ledger.path))
+        await ledger.append(attrs.evolve(mine, at_ns=now_ns))
 
 
 def choose_mode(config: TradingConfig) -> tuple[Mode, tuple[str, ...]]:
@@ -74,12 +116,12 @@ def choose_mode(config: TradingConfig) -> tuple[Mode, tuple[str, ...]]:
     """
     if config.live:
         raise TradingRefused(
-            "live = true asks for production, where triarb sends no orders",
+            "live = true asks for production, and production is not armed",
             code="gateway.production",
-            hint="leave it false: paper, or the exchange's sandbox",
+            hint="leave it false for paper or the exchange's sandbox; triarb doctor says what production needs",
         )
     if not config.sandbox:
-        return "paper", ("paper: sandbox is false, and production is not traded on",)
+        return "paper", ("paper: sandbox is false, and live is, too",)
     notes = []
     told = [name for name in ("api_key", "secret_key") if getattr(config, name) is not None]
     if not told:
@@ -121,7 +163,12 @@ def _paper(config: TradingConfig) -> PaperGateway:
     )
 
 
-def _sandbox(config: TradingConfig) -> CcxtGateway:
+def _whose(configured: Configured) -> tuple[str, str, str]:
+    return configured.exchange, configured.mode, configured.account
+
+
+def _with_keys(config: TradingConfig, armed: Armed | None) -> CcxtGateway:
+    """The exchange's sandbox, or, armed, its production."""
     credentials = config.credentials()
     if credentials is None:
         raise UsageError(
@@ -132,6 +179,7 @@ def _sandbox(config: TradingConfig) -> CcxtGateway:
     return CcxtGateway(
         config.exchange,
         credentials=credentials,
-        sandbox=True,
+        sandbox=armed is None,
+        armed=armed,
         poll_seconds=float(config.interval_seconds),
     )

@@ -17,7 +17,7 @@ MASK: Final = "***"
 def rows(config: TradingConfig) -> list[tuple[str, str, str]]:
     """Every setting: its name, its value, and where that comes from."""
     return [
-        (name, _text(getattr(config, name)), str(config.origins.get(name, "code")))
+        (name, shown(getattr(config, name)), str(config.origins.get(name, "code")))
         for name in SETTINGS
     ]
 
@@ -50,7 +50,8 @@ def exposed(config: TradingConfig) -> list[str]:
     return found
 
 
-def _text(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value for people."""
     match value:
         case Secret():
             return value.address or MASK
@@ -61,7 +62,7 @@ def _text(value: Any) -> str:
         case Decimal():
             return plain(value)
         case tuple():
-            return ", ".join(_text(item) for item in value)
+            return ", ".join(shown(item) for item in value)
         case Money():
             return str(value)
     return str(value)

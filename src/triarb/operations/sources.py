@@ -21,6 +21,9 @@ from triarb.operations.values import Reader
 PREFIX: Final = "TRIARB_"
 """What a variable begins with that is triarb's; the guide's work without it, too."""
 
+CONFIRMATION: Final = "TRIARB_ARM"
+"""The variable of the environment that gives an account's name to arm production; no setting, and never in a file."""
+
 UNKNOWN: Final = "there is no such setting"
 
 Problem = dict[str, str | None]
@@ -187,7 +190,11 @@ def _variables(source: Source, variables: Iterable[tuple[str, str | None]]) -> N
     bare: list[tuple[str, str]] = []
     own: list[tuple[str, str]] = []
     for name, value in variables:
-        if name.startswith(PREFIX):
+        if name == CONFIRMATION:
+            if source.file is not None:
+                hint = "set it in the environment of the one process that is to trade"
+                source.wrong("config.confirmation", "a file cannot arm production", hint, name)
+        elif name.startswith(PREFIX):
             if _known(name) is None:
                 hint = _meant(name, lambda known: f"{PREFIX}{known.upper()}")
                 source.wrong("config.unknown", UNKNOWN, hint, name)

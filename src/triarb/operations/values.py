@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 
 from triarb.exceptions import UsageError
-from triarb.money import BPS, Money, arithmetic, parse_decimal, plain
+from triarb.money import BPS, Money, Proxy, arithmetic, parse_decimal, plain
 from triarb.operations.secrets import Secret
 
 Reader = Callable[[Any, bool], Any]
@@ -78,6 +78,20 @@ def asset(value: Any, typed: bool, /) -> str:
     return name
 
 
+def account_name(value: Any, typed: bool, /) -> str:
+    """A name of an account, which can be part of a file's.
+
+    Raises:
+        UsageError: other characters than letters, digits, ``_`` and ``-``.
+    """
+    name = text(value, typed)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise UsageError(
+            "it is no name of an account", code="config.type", hint="use letters, digits, _ and -"
+        )
+    return name
+
+
 def boolean(value: Any, typed: bool, /) -> bool:
     """Yes or no; what is neither is not taken for one of them.
 
@@ -134,6 +148,40 @@ def path(value: Any, _typed: bool, /) -> Path:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UsageError("it is no path", code="config.type", hint="write a path in quotes")
     return Path(value).expanduser()
+
+
+def paths(value: Any, typed: bool, /) -> tuple[Path, ...]:
+    """Files' places: a list in TOML, else a text with commas between them.
+
+    Raises:
+        UsageError: anything else.
+    """
+    return tuple(path(item, typed) for item in _items(value, typed, ",", '["one.sqlite"]'))
+
+
+def proxies(value: Any, typed: bool, /) -> tuple[Proxy, ...]:
+    """Proxies of currencies: a list in TOML, else a text with ``;`` between them.
+
+    Raises:
+        UsageError: anything else.
+    """
+    hint = 'write "USD = USDT, haircut 1 %"'
+    found = []
+    for item in _items(value, typed, ";", f"[{hint.removeprefix('write ')}]"):
+        try:
+            found.append(Proxy.parse(item))
+        except UsageError:
+            raise UsageError("it declares no proxy", code="config.type", hint=hint) from None
+    return tuple(found)
+
+
+def _items(value: Any, typed: bool, separator: str, example: str) -> list[str]:
+    items = value if isinstance(value, list) else None
+    if isinstance(value, str) and not typed:
+        items = value.split(separator)
+    if items is None or not all(isinstance(item, str) and item.strip() for item in items):
+        raise UsageError("it is no list of texts", code="config.type", hint=f"write {example}")
+    return [item.strip() for item in items]
 
 
 def number(value: Any, typed: bool, /) -> Decimal:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from triarb.exceptions import UsageError
-from triarb.operations.settings import SETTINGS, Setting
+from triarb.operations.setting import Setting
+from triarb.operations.settings import SETTINGS
 
 _HEAD: Final = """\
 # The configuration of triarb. Every line is an example: take away the # of what you want to say.

@@ -1,5 +1,6 @@
 """The three numbers of a plan: its result at its limits, its loss if it is stranded, and what is at stake."""
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -68,13 +69,16 @@ def times_in_force(legs: Sequence[PlannedLeg]) -> tuple[PlannedLeg, ...]:
 
     A leg that fills in part and is then too small to go on with strands what it brought; one that fills whole or not at
     all leaves what there was before it. Where half a fill is enough, part of the cycle is worth more than none of it.
-    The last leg has nothing after it: whatever it fills is won. A leg that is not ``IOC`` stays as it is.
+    What arrives is traded in whole steps, so that a fill must also reach up to them. The last leg has nothing after it:
+    whatever it fills is won. A leg that is not ``IOC`` stays as it is.
     """
     decided = [legs[-1]]
     least = Fraction(least_amount(legs[-1].market, legs[-1].limit_price))
     for leg, after in zip(legs[-2::-1], legs[:0:-1], strict=True):
         needed = least * Fraction(unit_given(after.side, after.limit_price, after.fee.worst))
+        step = Fraction(step_of(leg.market))
         fill = needed / Fraction(unit_received(leg.side, leg.limit_price, leg.fee.worst))
+        fill = math.ceil(fill / step) * step
         risky = 2 * fill > Fraction(leg.amount) and leg.time_in_force is TimeInForce.IOC
         decided.append(attrs.evolve(leg, time_in_force=TimeInForce.FOK) if risky else leg)
         least = max(fill, Fraction(least_amount(leg.market, leg.limit_price)))

@@ -9,7 +9,17 @@ import attrs
 
 from triarb.exceptions import UsageError
 from triarb.model import Leg, Level, Market, OrderBook, PlannedLeg, RateView, Refused, Side
-from triarb.money import BPS, ONE, ZERO, arithmetic, parse_decimal, plain, round_down, round_up
+from triarb.money import (
+    BPS,
+    ONE,
+    ZERO,
+    arithmetic,
+    as_gap,
+    parse_decimal,
+    plain,
+    round_down,
+    round_up,
+)
 from triarb.pricing.legs import (
     allowed,
     least_amount,
@@ -106,7 +116,8 @@ def best_route(
     ``route.below_minimum``, ``route.no_depth``, ``market.off_tick``.
 
     Raises:
-        UsageError: `amount` is no number above zero, `max_legs` is out of range, or both assets are the same.
+        UsageError: `amount` is no number above zero, `max_legs` or `gap_bps` is out of range, or both assets are the
+            same.
     """
     try:
         budget = parse_decimal(amount)
@@ -114,12 +125,12 @@ def best_route(
         raise UsageError(f"amount: {error}", hint="give an exact number, as text") from None
     if budget <= 0:
         raise UsageError(f"amount is {plain(budget)}", hint="it must be above zero")
-    if not 1 <= max_legs <= MAX_LEGS:
-        raise UsageError(f"max_legs is {max_legs}", hint=f"1 to {MAX_LEGS}")
+    if max_legs not in range(1, MAX_LEGS + 1):
+        raise UsageError(f"max_legs is {max_legs!r}", hint=f"a whole number, 1 to {MAX_LEGS}")
     if give == get:
         raise UsageError(f"{give} is to be turned into {get}", hint="name two assets")
     search = RouteSearch(
-        rates, books or {}, get, max_legs, ignore_sizes=ignore_sizes, gap_bps=gap_bps
+        rates, books or {}, get, int(max_legs), ignore_sizes=ignore_sizes, gap_bps=as_gap(gap_bps)
     )
     if not search.find(give, budget):
         return search.refusal or Refused(

@@ -9,13 +9,14 @@ from triarb.clock import NS_PER_MS, Clock, SystemClock
 from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.account import Account
+from triarb.gateways.ccxt.armed import Armed, production_guard, unarmed
 from triarb.gateways.ccxt.credentials import Credentials
 from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fees
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
 from triarb.gateways.ccxt.markets import depth_offered, spot_markets
-from triarb.gateways.ccxt.orders import check_look_up
+from triarb.gateways.ccxt.orders import check_look_up, expiry_ns
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
@@ -37,19 +38,13 @@ from triarb.model import (
     Withdrawn,
 )
 
-EXPIRING = frozenset({"binance"})
-"""The exchanges that are known to take no order after its receive window has passed."""
-
-CLOCK_AHEAD_MS = 1000
-"""How far ahead of its own clock Binance lets a request's time stamp be: the window then ends so much later."""
-
 
 class CcxtGateway(ExchangeGateway, Budgeted, Listing):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
-    with `sandbox=False` it reads production's account, and sends no order there. It is an async context manager: it
-    loads the markets on entry, and closes what it opened on exit.
+    with `sandbox=False` it reads production's account, and sends orders there only while it is `armed`. It is an async
+    context manager: it loads the markets on entry, and closes what it opened on exit.
 
     Requests are counted by triarb's own limiter, in which orders and what proves them go first; a ready instance keeps
     its own. An order is sent once, with its own numbers as text. That it was rejected is said only where that is proven, and
@@ -61,6 +56,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
             one, but without its addresses, its rate limit and its retries.
         credentials: the account's.
         sandbox: whether they are a sandbox's.
+        armed: the permission to send orders to production, which `triarb.operations.arming.arm` gives.
         session_factory: makes what each instance sends through; the gateway closes it. None leaves that to ccxt.
         poll_seconds: the wait between two questions for all quotes.
         recv_window_ms: how long after its time stamp the exchange may still take an order, where it knows such a limit.
@@ -83,6 +79,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         *,
         credentials: Credentials | None = None,
         sandbox: bool = True,
+        armed: Armed | None = None,
         session_factory: SessionFactory | None = None,
         poll_seconds: float = 1.0,
         recv_window_ms: int = 3000,
@@ -99,6 +96,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         self._exchange: str = exchange if self._ready is None else exchange.id
         self._credentials = credentials
         self._sandbox = sandbox
+        self._armed = armed
         self._session_factory = session_factory
         self._poll_seconds = poll_seconds
         self._recv_window_ms = recv_window_ms
@@ -111,7 +109,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
         self.malformed: dict[str, str] = {}
-        if credentials is not None:
+        if credentials is not None or armed is not None:
             self._check_trading()
 
     def __repr__(self) -> str:
@@ -136,20 +134,20 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
 
     @property
     def order_expiry_ns(self) -> int | None:
-        """The receive window, and how far a clock may be ahead, where the exchange knows such a window.
-
-        Binance looks at the window again right before the matching engine; other exchanges are not known to.
-        """
-        if self._exchange not in EXPIRING:
-            return None
-        return (self._recv_window_ms + CLOCK_AHEAD_MS) * NS_PER_MS
+        """The receive window, and how far a clock may be ahead, where the exchange knows such a window."""
+        return expiry_ns(self._exchange, self._recv_window_ms)
 
     # Opening and closing
 
     def _check_trading(self) -> None:
         """Refuse what could never trade, before anything is opened."""
+        if self._armed is not None:
+            if self._sandbox or self._credentials is None:
+                message, hint = "armed is for production with credentials", "say sandbox=False"
+                raise UsageError(message, hint=hint)
+            self._check_armed(grace=False)
         self._new_trader()
-        if self._sandbox:
+        if self._sandbox or self._armed is not None:
             check_look_up(self._exchange)
         if self._ready is not None and in_sandbox(self._ready) is not self._sandbox:
             raise UsageError(
@@ -168,7 +166,10 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
             like=self._ready,
             clock=self._clock,
         )
-        self._watch(trader, enter_sandbox(trader) if self._sandbox else None, urgent=True)
+        guard: Guard | None = production_guard(self._exchange, self._check_armed)
+        if self._sandbox:
+            guard = enter_sandbox(trader)
+        self._watch(trader, guard, urgent=True)
         return trader
 
     def _new_data(self) -> Any:
@@ -330,7 +331,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         """Send an order once. Never raises for what the wire or the exchange does: the answer says what is proven.
 
         Raises:
-            TradingRefused: `gateway.read_only` or `gateway.production`.
+            TradingRefused: `gateway.read_only` or `gateway.production`; `arming.expired`.
         """
         return await self._own(acting=True).submit(order, self._markets.get(order.symbol))
 
@@ -373,14 +374,25 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
                 hint="give it credentials, or wrap it in a PaperGateway",
             )
         if acting and not self._sandbox:
-            raise TradingRefused(
-                f"no order is sent to {self._exchange}'s production",
-                code="gateway.production",
-                hint="production stays refused until there is a way to arm it; use its sandbox",
-            )
+            self._check_armed()
         if self._account is None:
             raise self._not_open()
         return self._account
+
+    def _check_armed(self, *, grace: bool = True) -> None:
+        """Asked before each order, and again by the wire's guard before its bytes leave."""
+        if self._armed is None or self._credentials is None:
+            raise unarmed(self._exchange)
+        self._armed.check(self._exchange, self._credentials, self._clock.now_ns(), grace=grace)
+
+    @property
+    def lines(self) -> tuple[Line, Line | None]:
+        """The ways to its data and to its account, for examinations; the second is None without credentials.
+
+        Raises:
+            UsageError: it is not open.
+        """
+        return self._reader(), None if self._account is None else self._account.line
 
     def _not_open(self) -> UsageError:
         return UsageError(

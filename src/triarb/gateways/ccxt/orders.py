@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from triarb.clock import NS_PER_MS
 from triarb.exceptions import TradingRefused
 from triarb.gateways.ccxt.wire import Wire
 from triarb.market.unified import exact, order_state_from_ccxt
@@ -27,6 +28,23 @@ _BINANCE_REJECTIONS = frozenset(
     | {str(-code) for code in range(1100, 1131)}
 )
 _UNTELLING_STATUSES = frozenset({403, 404, 408, 409, 418, 429, 451})
+
+
+EXPIRING: Final = frozenset({"binance"})
+"""The exchanges that are known to take no order after its receive window has passed."""
+
+CLOCK_AHEAD_MS: Final = 1000
+"""How far ahead of its own clock Binance lets a request's time stamp be: the window then ends so much later."""
+
+
+def expiry_ns(exchange: str, recv_window_ms: int) -> int | None:
+    """How long after its time stamp a request may still be taken; None where that has no end.
+
+    Binance looks at the window again right before the matching engine; other exchanges are not known to.
+    """
+    if exchange not in EXPIRING:
+        return None
+    return (recv_window_ms + CLOCK_AHEAD_MS) * NS_PER_MS
 
 
 def check_look_up(name: str) -> None:

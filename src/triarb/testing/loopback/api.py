@@ -21,6 +21,7 @@ from triarb.model import (
     Side,
     TimeInForce,
 )
+from triarb.money import plain
 from triarb.simulation import MatchingEngine, check_order
 from triarb.testing.loopback import messages
 from triarb.testing.loopback.messages import ApiError, Placed
@@ -50,6 +51,7 @@ class SpotApi:
     Attributes:
         engine: where orders act.
         as_of_ns: when it was so that questions about the account are answered; None is now.
+        rights: what the key may do, where that is not reading and spot trading from one address alone.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class SpotApi:
         known = tuple(markets)
         self.engine = MatchingEngine(known, fees, balances=balances)
         self.as_of_ns: int | None = None
+        self.rights: dict[str, bool] = {}
         self._symbols = {
             market.exchange_id or market.base + market.quote: market.symbol for market in known
         }
@@ -140,6 +143,33 @@ class SpotApi:
             "balances": [messages.balance(asset, held.get(asset)) for asset in sorted(assets)],
             "permissions": ["SPOT"],
         }
+
+    def restrictions(self, _params: Params, now_ns: int) -> Any:
+        """What the key may do; `rights` are merged in."""
+        return {
+            "ipRestrict": True,
+            "createTime": now_ns // NS_PER_MS,
+            "enableReading": True,
+            "enableWithdrawals": False,
+            "enableInternalTransfer": False,
+            "enableMargin": False,
+            "enableFutures": False,
+            "permitsUniversalTransfer": False,
+            "enableVanillaOptions": False,
+            "enableFixApiTrade": False,
+            "enableFixReadOnly": False,
+            "enableSpotAndMarginTrading": True,
+            "enablePortfolioMarginTrading": False,
+        } | dict(self.rights)
+
+    def trade_fees(self, _params: Params, _now_ns: int) -> Any:
+        """What the account pays on all markets."""
+        fees = {id_: self.engine.fees.fee(symbol) for id_, symbol in self._symbols.items()}
+        return [
+            {"symbol": id_, "makerCommission": plain(fee.rate), "takerCommission": plain(fee.rate)}
+            for id_, fee in fees.items()
+            if fee is not None
+        ]
 
     def commission(self, params: Params, _now_ns: int) -> Any:
         """What the account pays on one market."""

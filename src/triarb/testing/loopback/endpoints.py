@@ -32,6 +32,8 @@ ENDPOINTS = {
     ("GET", "/api/v3/ticker/bookTicker"): Served(SpotApi.book_ticker, on=Endpoint.QUOTES),
     ("GET", "/api/v3/depth"): Served(SpotApi.depth, on=Endpoint.BOOK),
     ("GET", "/api/v3/account"): Served(SpotApi.account, signed=True, on=Endpoint.BALANCES),
+    ("GET", "/sapi/v1/account/apiRestrictions"): Served(SpotApi.restrictions, signed=True),
+    ("GET", "/sapi/v1/asset/tradeFee"): Served(SpotApi.trade_fees, signed=True, on=Endpoint.FEES),
     ("GET", "/api/v3/account/commission"): Served(
         SpotApi.commission, signed=True, on=Endpoint.FEES
     ),

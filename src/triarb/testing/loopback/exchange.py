@@ -122,6 +122,11 @@ class LoopbackExchange:
         return self._api.engine
 
     @property
+    def rights(self) -> dict[str, bool]:
+        """What the key may do beyond, or short of, reading and spot trading from one address, in Binance's words."""
+        return self._api.rights
+
+    @property
     def port(self) -> int:
         """Where it listens on 127.0.0.1.
 
