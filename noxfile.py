@@ -72,7 +72,8 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on the installed package; on the oldest Python with branch coverage."""
     install(session, ".[fast,testing]", "tests")
-    coverage = ("--cov", "--cov-report=term") if session.python == PYTHONS[0] else ()
+    oldest = session.python == PYTHONS[0]
+    coverage = ("--cov", "--cov-report=term") if oldest else ("-m", "not once")
     session.run("pytest", "-q", "-n", "2", *coverage, *session.posargs, env=ENV)
 
 
@@ -103,20 +104,10 @@ def octobot(session: nox.Session) -> list[str]:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """What takes too long for every change, under random seeds: `nox -s soak -- 20000` has so many examples a test."""
+    """What takes too long for every change, under random seeds."""
     install(session, ".[testing]", "tests")
-    examples = session.posargs[0] if session.posargs else "3000"
-    machine = "tests/test_execution_statemachine.py"
-    session.run("pytest", "-q", machine, env={**ENV, "TRIARB_SOAK": examples})
     kill_processes(session)
-    break_everything(session)
     grow_old(session)
-
-
-def break_everything(session: nox.Session) -> None:
-    """Let anything go wrong with an engine at any moment; TRIARB_EXAMPLES says how often instead of 5 x 3,000 times."""
-    examples = {"TRIARB_EXAMPLES": os.environ.get("TRIARB_EXAMPLES", "3000")}
-    session.run("pytest", "-q", "tests/test_execution_statemachine.py", env=ENV | examples)
 
 
 def kill_processes(session: nox.Session) -> None:

@@ -40,6 +40,9 @@ from triarb.model import (
 from triarb.pricing import confirm, make_plan, most_profitable, profit_at
 from triarb.simulation import MatchingEngine
 
+pytestmark = pytest.mark.once
+
+
 D = Decimal
 decode = cache(codec.decode)  # the same few lines thousands of times
 START_NS = 1_700_000_000 * NS_PER_SECOND

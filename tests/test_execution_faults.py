@@ -37,6 +37,9 @@ from triarb.testing.faults import (
 from triarb.testing.loopback import LoopbackExchange
 from triarb.testing.market import START_NS, planted_triangle
 
+pytestmark = pytest.mark.once
+
+
 LIMITS = RiskLimits(min_edge_bps=5, max_notional="100 USDT", max_daily_loss="20 USDT")
 OPENING = {"USDT": "1000"}
 LEGS = {1: "BTC/USDT", 2: "ETH/BTC", 3: "ETH/USDT"}

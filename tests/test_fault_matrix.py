@@ -55,6 +55,9 @@ from triarb.testing.faults import (
 from triarb.testing.faulty import FaultyGateway
 from triarb.testing.loopback import LoopbackExchange
 
+pytestmark = pytest.mark.once
+
+
 D = Decimal
 ETH = Market(
     "ETH/USDT",

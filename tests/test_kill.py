@@ -47,6 +47,9 @@ from triarb.testing.faults import (
 from triarb.testing.loopback import in_background
 from triarb.testing.market import planted_triangle
 
+pytestmark = pytest.mark.once
+
+
 TRADER = Path(__file__).with_name("trading_process.py")
 FastClock = runpy.run_path(str(TRADER))["FastClock"]
 KILLS = int(os.environ.get("TRIARB_KILLS", "20"))

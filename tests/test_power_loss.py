@@ -11,6 +11,9 @@ import pytest
 from triarb.testing.loopback import in_background
 from triarb.testing.market import planted_triangle
 
+pytestmark = pytest.mark.once
+
+
 TRADER = Path(__file__).with_name("trading_process.py")
 CALLS = "trace=openat,close,pwrite64,fsync,fdatasync,sendto,sendmsg,write,writev"
 
