@@ -358,6 +358,27 @@ async def test_a_disk_that_hangs_does_not_hold_up_trading(tmp_path, monkeypatch)
     assert verify(audit_folder(path)).broken is None
 
 
+async def test_a_ledger_opens_though_the_disk_hangs(tmp_path, monkeypatch):
+    """It waits once for a log that does not take its history, not for each event; what is lost is counted."""
+    monkeypatch.setattr(audit_module, "CAPACITY", 4)
+    monkeypatch.setattr(audit_module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(audit_module, "CLOSING_SECONDS", 0.05)
+    path, hangs = tmp_path / "run.sqlite", threading.Event()
+    async with SqlLedger(path) as ledger:
+        for number in range(30):
+            await ledger.append(Halted(number, "x"))
+    log = AuditLog(audit_folder(path))
+    async with log:
+        monkeypatch.setattr(AuditFiles, "append", lambda *_: hangs.wait(20))
+        log.record("test", {})
+        while not log._queue.empty():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        async with asyncio.timeout(2), SqlLedger(path, tap=log) as ledger:
+            assert ledger.portfolio().halted == "x"
+        assert log.lost == 26
+        hangs.set()
+
+
 async def test_a_disk_that_never_answers_does_not_hold_up_the_end(tmp_path, monkeypatch):
     """Closing waits so long and no longer, and what was to be told of it may fail as well."""
     monkeypatch.setattr(audit_module, "CLOSING_SECONDS", 0.05)

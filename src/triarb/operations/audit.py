@@ -33,7 +33,7 @@ CLOSING_SECONDS: Final = 5.0
 """How long a disk gets for what waits when the log closes."""
 
 PATIENCE_SECONDS: Final = 30.0
-"""How long a ledger that is being opened waits for a place in the queue, for each of its events."""
+"""How long a ledger that is being opened waits for a disk that does not take its events; once, not for each of them."""
 
 _BATCH: Final = 500
 _log = logging.getLogger("triarb.audit")
@@ -123,7 +123,7 @@ class AuditLog(Tap):
         if entry.seq == 1 and entry.digest != self._position.first:  # another ledger
             self._position = Position()
         if entry.seq > self._position.seq:
-            self._put(self._of_ledger(entry), patience=PATIENCE_SECONDS)
+            self._put(self._of_ledger(entry), patience=0 if self._failing else PATIENCE_SECONDS)
 
     def appended(self, entry: Entry, /) -> None:
         """Write an event that has just become durable. Never waits."""
