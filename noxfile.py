@@ -123,6 +123,13 @@ def grow_old(session: nox.Session) -> None:
     session.run("pytest", "-q", "-s", "tests/test_growth.py", env=ENV | ticks)
 
 
+def kill_processes(session: nox.Session) -> None:
+    """Kill 1,000 trading processes at any moment; TRIARB_KILLS and TRIARB_SEED say otherwise."""
+    told = {"TRIARB_KILLS": "1000", "TRIARB_SEED": str(time.time_ns()), **os.environ}
+    chosen = {name: told[name] for name in ("TRIARB_KILLS", "TRIARB_SEED")}
+    session.run("pytest", "-q", "tests/test_kill.py", env=ENV | chosen)
+
+
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Mistakes that the law of execution forbids, made one by one, then those of mutmut: each must break a test."""
