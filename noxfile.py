@@ -107,6 +107,20 @@ def soak(session: nox.Session) -> None:
     """What takes too long for every change, under random seeds."""
     install(session, ".[testing]", "tests")
     kill_processes(session)
+    grow_old(session)
+
+
+def kill_processes(session: nox.Session) -> None:
+    """Kill 1,000 trading processes at any moment; TRIARB_KILLS and TRIARB_SEED say otherwise."""
+    told = {"TRIARB_KILLS": "1000", "TRIARB_SEED": str(time.time_ns()), **os.environ}
+    chosen = {name: told[name] for name in ("TRIARB_KILLS", "TRIARB_SEED")}
+    session.run("pytest", "-q", "tests/test_kill.py", env=ENV | chosen)
+
+
+def grow_old(session: nox.Session) -> None:
+    """Let an engine see 100,000 changes of quotes, and look whether it grows; TRIARB_TICKS says otherwise."""
+    ticks = {"TRIARB_TICKS": os.environ.get("TRIARB_TICKS", "100000")}
+    session.run("pytest", "-q", "-s", "tests/test_growth.py", env=ENV | ticks)
 
 
 def kill_processes(session: nox.Session) -> None:

@@ -138,6 +138,12 @@ TOLD = {  # a setting: what a variable says, what TOML says, and what both mean
     ),
     "fee_bps": ("-0.5", "-0.5", Decimal("-0.5")),
     "latency_ms": ("20", "20", Decimal(20)),
+    "audit": ("Required", '"required"', "required"),
+    "audit_keep_mb": ("0", "0", 0),
+    "ack_hours": ("0.5", "0.5", Decimal("0.5")),
+    "dead_man_url": ("https://x/y", '"https://x/y"', None),
+    "dead_man_seconds": ("30", "30", 30),
+    "webhook_url": ("https://x/z", '"https://x/z"', None),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from .engine import (
     Engine as Engine,
 )
 from .exceptions import (
+    AuditError as AuditError,
     ConfigError as ConfigError,
     GatewayError as GatewayError,
     GatewayUnavailable as GatewayUnavailable,
@@ -125,9 +126,14 @@ from .money import (
     Proxy as Proxy,
 )
 from .operations import (
+    Attended as Attended,
+    AuditLog as AuditLog,
+    DeadMan as DeadMan,
+    Oversight as Oversight,
     Parts as Parts,
     Secret as Secret,
     TradingConfig as TradingConfig,
+    Webhook as Webhook,
 )
 from .pipeline import (
     decide as decide,

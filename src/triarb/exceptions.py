@@ -10,6 +10,7 @@
     │   ├── MalformedAnswer         an answer that makes no sense
     │   └── TradingRefused          triarb itself refuses to trade there
     ├── LedgerError                 the ledger cannot be opened, read or written
+    ├── AuditError                  the audit log cannot be opened or read
     └── PolicyViolation             a plug-in broke its contract; always stops the engine
 
 Ordinary outcomes (no cycle, a refusal, a partial fill, sized to zero) are values, never errors.
@@ -82,6 +83,10 @@ class TradingRefused(GatewayError):
 
 class LedgerError(TriarbError):
     """The ledger cannot be opened, read or written."""
+
+
+class AuditError(TriarbError):
+    """The audit log cannot be opened or read."""
 
 
 class PolicyViolation(TriarbError):

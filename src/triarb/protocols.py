@@ -15,6 +15,7 @@ from triarb.gateways.gateway import (
     Restorable as Restorable,
     Trading as Trading,
 )
+from triarb.ledger.journal import Tap as Tap
 from triarb.ledger.ledger import Ledger as Ledger
 from triarb.risk.policy import RiskPolicy as RiskPolicy
 from triarb.sizing import Sizer as Sizer

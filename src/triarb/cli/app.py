@@ -32,6 +32,8 @@ COMMANDS = {  # each is imported when it is asked for
     "report": "Report what the runs of a ledger came to.",
     "halt": "Stop all trading on ledgers: no new exposure from now on.",
     "resume": "Lift the halt of a ledger, by hand.",
+    "ack": "Acknowledge that you looked at a bot.",
+    "audit": "Check an audit log, or show what it says last.",
     "status": "Say where a ledger stands, and what would happen if the plug were pulled.",
     "recover": "Prove what is open in a ledger and end what was cut off; begin nothing.",
     "resolve": "Say what became of an order that is stuck.",

@@ -11,7 +11,7 @@ from triarb.cli.running import run_engine
 from triarb.cli.scan import Flag, Names
 from triarb.exceptions import UsageError
 from triarb.money import Money
-from triarb.operations import Parts, TradingConfig
+from triarb.operations import Oversight, Parts, TradingConfig
 
 Texts = Annotated[list[str] | None, Parameter(negative=())]
 
@@ -72,8 +72,8 @@ class Trading:
         told = {name: getattr(self, name) for name in names}
         return TradingConfig.load(self.config, options={"exchange": exchange, **told, **more})
 
-    def run(self, parts: Parts, *, title: str) -> str:
-        """Run an engine of `parts` to its end and print its report; answers its state."""
+    def run(self, told: TradingConfig, parts: Parts, *, title: str) -> str:
+        """Run an engine of `parts` to its end, watched over as `told` says, and print its report; answers its state."""
         report = run_engine(
             parts.gateway,
             title=title,
@@ -87,6 +87,7 @@ class Trading:
             start=parts.start,
             claim=None if self.claim is None else parse_amounts(self.claim),
             foreign_prefixes=self.foreign,
+            watch=Oversight.of(told, parts.ledger.resolve(), parts.gateway.mode),
         )
         return print_report(report, title=f"ledger {parts.ledger}", as_json=self.json)
 

@@ -37,4 +37,4 @@ def paper(
     if told.origins["sandbox"].name:  # somebody asked for a sandbox, or for none
         for note in why_paper(told):
             error_console().print(printable(note), markup=False, highlight=False)
-    return trading.run(parts, title=f"paper trading on {told.exchange}")
+    return trading.run(told, parts, title=f"paper trading on {told.exchange}")

@@ -20,7 +20,7 @@ def run(exchange: str | None = None, /, *, trading: Trading = DEFAULTS) -> str:
     told = trading.load(exchange)
     if told.live:
         title = f"trading on {told.exchange}'s production for {told.account}"
-        return trading.run(Parts.of(told, armed=arm_for(told)), title=title)
+        return trading.run(told, Parts.of(told, armed=arm_for(told)), title=title)
     if not told.sandbox:
         raise TradingRefused(
             "sandbox = false asks for production, where triarb sends no orders unless live is true",
@@ -28,5 +28,5 @@ def run(exchange: str | None = None, /, *, trading: Trading = DEFAULTS) -> str:
             hint="leave it true, or use triarb paper",
         )
     return trading.run(
-        Parts.of(told, "sandbox"), title=f"trading in the sandbox of {told.exchange}"
+        told, Parts.of(told, "sandbox"), title=f"trading in the sandbox of {told.exchange}"
     )

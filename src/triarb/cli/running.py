@@ -10,10 +10,11 @@ from typing import Any, Final
 from triarb.cli.live import LiveView
 from triarb.clock import SystemClock
 from triarb.engine import Engine
+from triarb.engine.observers import Observer
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.ledger import SqlLedger
-from triarb.operations import Parts
+from triarb.operations import Oversight, Parts
 from triarb.operations.limits import keep_journalled, limits_file
 from triarb.report import Report
 
@@ -28,10 +29,13 @@ def run_engine(
     seconds: float | None = None,
     cycles: int | None = None,
     ledger_path: Path | None = None,
+    watch: Oversight | None = None,
     begun: Parts | None = None,
     **parts: Any,
 ) -> Report:
     """Run an engine of `parts` over `gateway` to its end and report; without a path its ledger is in memory.
+
+    What `watch` holds watches over it.
 
     The first SIGINT or SIGTERM lets an execution under way finish; the second ends the process at once. SIGUSR1 halts,
     where the ledger is a file. What `begun` is made of is journalled first, and limits that are set while it runs as they come.
@@ -41,10 +45,18 @@ def run_engine(
     async def run() -> Report:
         async with AsyncExitStack() as opened:
             await opened.enter_async_context(gateway)
-            ledger = await opened.enter_async_context(SqlLedger(ledger_path or IN_MEMORY))
+            observers: tuple[Observer, ...] = (view,) if view else ()
+            if watch is not None:
+                await opened.enter_async_context(watch)
+                observers += watch.observers
+                parts["risk"] = watch.guarded(parts["risk"])
+            tap = watch.tap if watch else None
+            ledger = await opened.enter_async_context(SqlLedger(ledger_path or IN_MEMORY, tap=tap))
             if begun is not None:
                 await begun.begin(ledger, gateway.clock.now_ns())
-            engine = Engine(gateway, ledger=ledger, observers=(view,) if view else (), **parts)
+            engine = Engine(gateway, ledger=ledger, observers=observers, **parts)
+            if watch is not None:
+                await opened.enter_async_context(watch.over(engine, ledger))
             loop = asyncio.get_running_loop()
 
             def stop() -> None:

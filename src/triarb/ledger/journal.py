@@ -1,7 +1,9 @@
 """The journal: events on disk, and the accounts that they come to. Sync; `SqlLedger` runs it in a thread."""
 
+import logging
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Protocol, Self
 
 from triarb.exceptions import LedgerError
 from triarb.ledger.accounts import Accounts
@@ -9,6 +11,24 @@ from triarb.ledger.codec import decode, encode
 from triarb.ledger.place import Place
 from triarb.ledger.storage import BEGINNING, Entry, Storage, cannot_read, open_storage
 from triarb.model import LedgerEvent
+
+_log = logging.getLogger("triarb.ledger")
+
+
+class Tap(Protocol):
+    """Told every event of a ledger in order, on the ledger's own thread. What it raises is logged, and nothing else."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def read_back(self, entry: Entry, /) -> None:
+        """One that was there when the ledger was opened. Nothing trades yet, so it may wait."""
+        ...
+
+    @abstractmethod
+    def appended(self, entry: Entry, /) -> None:
+        """One that has just become durable, and counts. It must not wait: an order may be waiting for it."""
+        ...
 
 
 class Journal:
@@ -18,24 +38,27 @@ class Journal:
         accounts: what all events so far come to; never ahead of what is on disk.
     """
 
-    __slots__ = ("_digest", "_last_seq", "_read_only", "_storage", "accounts")
+    __slots__ = ("_digest", "_last_seq", "_read_only", "_storage", "_tap", "accounts")
 
-    def __init__(self, storage: Storage, *, read_only: bool) -> None:
+    def __init__(self, storage: Storage, *, read_only: bool, tap: Tap | None = None) -> None:
         self._storage = storage
         self._read_only = read_only
+        self._tap = tap
         self._last_seq = 0
         self._digest = BEGINNING
         self.accounts = Accounts()
 
     @classmethod
-    def open(cls, place: Place, *, read_only: bool, busy_timeout_ms: int) -> Self:
+    def open(
+        cls, place: Place, *, read_only: bool, busy_timeout_ms: int, tap: Tap | None = None
+    ) -> Self:
         """Open the database at `place` and read it back.
 
         Raises:
             LedgerError: as `open_storage`; or its events make no sense, or not what its postings say.
         """
         storage = open_storage(place, read_only=read_only, busy_timeout_ms=busy_timeout_ms)
-        journal = cls(storage, read_only=read_only)
+        journal = cls(storage, read_only=read_only, tap=tap)
         try:
             journal._read_back()
         except BaseException:
@@ -55,6 +78,7 @@ class Journal:
                 except LedgerError as error:
                     raise cannot_read(self._storage.place, f"event {entry.seq}: {error}") from error
                 self._digest = entry.digest
+                self._tell(entry, live=False)
             self._last_seq = page[-1].seq
         if self._storage.held() != self.accounts.state.portfolio.balances:
             raise cannot_read(self._storage.place, "its events and its postings disagree")
@@ -92,6 +116,23 @@ class Journal:
         self._storage.write(entry, step.postings)
         self._last_seq, self._digest = entry.seq, entry.digest
         self.accounts.take(step)
+        self._tell(entry, live=True)
+
+    def check(self) -> None:
+        """Make the database write to its disk and wait for it, changing nothing.
+
+        Raises:
+            LedgerError: it cannot.
+        """
+        self._storage.check()
+
+    def _tell(self, entry: Entry, *, live: bool) -> None:
+        if self._tap is None:
+            return
+        try:
+            (self._tap.appended if live else self._tap.read_back)(entry)
+        except Exception:  # noqa: BLE001 - what listens must not reach what trades
+            _log.exception("what listens to the ledger %s failed", self._storage.place)
 
     def durability(self) -> tuple[str, str]:
         """As `Storage.durability`."""

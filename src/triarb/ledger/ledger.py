@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self
 
 from triarb.exceptions import LedgerError
 from triarb.ledger.accounts import State
-from triarb.ledger.journal import Journal
+from triarb.ledger.journal import Journal, Tap
 from triarb.ledger.place import Place
 from triarb.model import Configured, Examined, LedgerEvent, Portfolio, Unfinished
 
@@ -62,6 +62,7 @@ class SqlLedger(Ledger):
             memory, and gone when it is closed.
         read_only: for reports: takes no lock, writes nothing, and knows what was there when it was opened.
         busy_timeout_ms: how long a write waits for another program's lock before it fails.
+        tap: told every event, such as an `AuditLog`.
 
     Raises:
         UsageError: `place` makes no sense.
@@ -74,8 +75,10 @@ class SqlLedger(Ledger):
         *,
         read_only: bool = False,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        tap: Tap | None = None,
     ) -> None:
         self._place = Place.parse(place)
+        self._tap = tap
         self._read_only = read_only
         self._busy_timeout_ms = busy_timeout_ms
         self._thread: ThreadPoolExecutor | None = None
@@ -144,6 +147,15 @@ class SqlLedger(Ledger):
         writing = self._running().submit(self._opened().append, event)
         await asyncio.shield(asyncio.wrap_future(writing))
 
+    async def check(self) -> None:
+        """See that it can be written to, durably, without writing anything.
+
+        Raises:
+            LedgerError: it cannot, or it is open for reading only.
+        """
+        checking = self._running().submit(self._opened().check)
+        await asyncio.shield(asyncio.wrap_future(checking))
+
     def events(self) -> Iterator[LedgerEvent]:
         """The whole journal in order. It blocks while it reads: for reports, and for recovery at a start.
 
@@ -190,7 +202,10 @@ class SqlLedger(Ledger):
 
     def _open(self) -> None:
         self._journal = Journal.open(
-            self._place, read_only=self._read_only, busy_timeout_ms=self._busy_timeout_ms
+            self._place,
+            read_only=self._read_only,
+            busy_timeout_ms=self._busy_timeout_ms,
+            tap=self._tap,
         )
 
     def _close(self) -> None:

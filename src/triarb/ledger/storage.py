@@ -107,6 +107,20 @@ class Storage:
             self._to_journal.run(self._writer, [attrs.asdict(entry)])
             self._to_postings.run(self._writer, rows)
 
+    def check(self) -> None:
+        """Write the head of the database as it is, and wait for the disk: what would stop a write stops this.
+
+        Raises:
+            LedgerError: it cannot be written to.
+        """
+        with failures(self.place, "write to"), self.engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
+            else:
+                connection.execute(sa.select(sa.literal(1)))
+
     def page(self, after: int) -> Sequence[Entry]:
         """The next entries after number `after`, at most a thousand.
 

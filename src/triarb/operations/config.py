@@ -103,6 +103,13 @@ class TradingConfig:
         balance: what a new paper account opens with.
         fee_bps: one fee for every market on paper; None is what the exchange publishes.
         latency_ms: how long an order takes to arrive on paper.
+        audit: whether there is an audit log beside the ledger: ``off``, ``on``, or ``required``, which halts where it
+            cannot be written.
+        audit_keep_mb: how large the audit log may get before its oldest files are removed; 0 keeps all.
+        ack_hours: after how many hours without `triarb ack` no cycle begins; None asks for none.
+        dead_man_url: what is called as long as the engine works, or where that address is.
+        dead_man_seconds: how often.
+        webhook_url: what is told of halts, stuck executions and limits on losses, or where that address is.
         origins: where each value comes from, by name.
         ignored: the variables of `.env` that look like triarb's, and are not.
     """
@@ -159,6 +166,12 @@ class TradingConfig:
     balance: tuple[Money, ...] = (_BALANCE,)
     fee_bps: Decimal | None = None
     latency_ms: Decimal = Decimal(50)
+    audit: str = "on"
+    audit_keep_mb: int = 1000
+    ack_hours: Decimal | None = None
+    dead_man_url: Secret | None = None
+    dead_man_seconds: int = 60
+    webhook_url: Secret | None = None
     origins: Mapping[str, Origin] = attrs.field(factory=dict, repr=False, eq=False)
     ignored: tuple[str, ...] = attrs.field(default=(), repr=False, eq=False)
 
@@ -215,6 +228,17 @@ class TradingConfig:
     def _revealed(self, name: str) -> Secret | None:
         told: Secret | None = getattr(self, name)
         if told is None or not self.has_keys:
+            return None
+        return reveal(told, within=self.origins.get(name, DEFAULT).file)
+
+    def address(self, name: str) -> Secret | None:
+        """The address that the setting `name` tells, fetched from where it is; None if none is told.
+
+        Raises:
+            SecretError: it cannot be had, or not safely.
+        """
+        told: Secret | None = getattr(self, name)
+        if told is None:
             return None
         return reveal(told, within=self.origins.get(name, DEFAULT).file)
 

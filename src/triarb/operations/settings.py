@@ -10,6 +10,9 @@ EXCHANGE: Final = "The exchange"
 KEYS: Final = "Keys, and where they trade"
 LOOK: Final = "How it looks, and where it writes"
 PAPER: Final = "Paper trading"
+WATCH: Final = "What watches over it"
+
+AUDIT: Final = ("off", "on", "required")
 
 SETTINGS: Final[dict[str, Setting]] = {
     "exchange": Setting(
@@ -116,6 +119,48 @@ SETTINGS: Final[dict[str, Setting]] = {
         values.between("0", "60000", "milliseconds"),
         within(0, 60_000),
         example="50",
+    ),
+    "audit": Setting(
+        WATCH,
+        "an audit log beside the ledger: off, on, or required, which halts where it cannot be written",
+        values.one_of(*AUDIT),
+        {"enum": list(AUDIT)},
+        example='"on"',
+    ),
+    "audit_keep_mb": Setting(
+        WATCH,
+        "how large the audit log may get, in megabytes, before its oldest files are removed; 0 keeps all",
+        values.between("0", "1000000", "megabytes", whole=True),
+        within(0, 1_000_000, "integer"),
+        example="1000",
+    ),
+    "ack_hours": Setting(
+        WATCH,
+        "after how many hours without triarb ack no cycle begins",
+        values.between("0.1", "1000", "hours"),
+        within(0.1, 1000),
+        example="12",
+    ),
+    "dead_man_url": Setting(
+        WATCH,
+        "what is called as long as the engine works: an address with its token, or the address of where that is",
+        values.secret,
+        TEXT,
+        example='"file:///run/keys/dead-man"',
+    ),
+    "dead_man_seconds": Setting(
+        WATCH,
+        "how often that is called, in seconds",
+        values.between("5", "3600", "seconds", whole=True),
+        within(5, 3600, "integer"),
+        example="60",
+    ),
+    "webhook_url": Setting(
+        WATCH,
+        "what is told of halts, stuck executions and limits on losses, as JSON; or the address of where that is",
+        values.secret,
+        TEXT,
+        example='"file:///run/keys/webhook"',
     ),
 }
 """By name, in the order of a file."""

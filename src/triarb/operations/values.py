@@ -108,6 +108,21 @@ def boolean(value: Any, typed: bool, /) -> bool:
     return word in _YES
 
 
+def one_of(*words: str) -> Reader:
+    """The reader of one of these words."""
+
+    def read(value: Any, _typed: bool, /) -> str:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word not in words:
+            choice = f"{', '.join(words[:-1])} or {words[-1]}"
+            raise UsageError(
+                f"it is none of {', '.join(words)}", code="config.type", hint=f"write {choice}"
+            )
+        return word
+
+    return read
+
+
 def names(value: Any, typed: bool, /) -> tuple[str, ...]:
     """Assets and symbols: a list in TOML, else a text with commas or spaces between them.
 

@@ -1,0 +1,29 @@
+"""triarb ack: a person looked."""
+
+from pathlib import Path
+
+from triarb.cli.ledgers import ledger_file
+from triarb.cli.output import console, printable
+from triarb.exceptions import UsageError
+from triarb.operations.attendance import acknowledge
+
+
+def ack(ledger: Path | None = None, /, *, by: str) -> None:
+    """Acknowledge that you looked at a bot: where `ack_hours` is set, its cycles begin only so long after that.
+
+    It makes a file beside the ledger new, also while an engine uses it.
+
+    Parameters
+    ----------
+    ledger
+        A ledger file; by default the one in the user's data folder that was used last.
+    by
+        Who looked.
+    """
+    if not by.strip():
+        raise UsageError("--by is empty", hint="say who looked")
+    file = ledger_file(None) if ledger is None else ledger
+    if not file.parent.is_dir():
+        raise UsageError(f"there is no folder {file.parent}", hint="name a ledger's file")
+    acknowledge(file.resolve(), " ".join(by.split()))
+    console().print(printable(f"acknowledged {file}: {by.strip()}"), markup=False, highlight=False)
