@@ -12,7 +12,14 @@ from triarb.exceptions import UsageError
 from triarb.model import Approved, Plan, Portfolio, Refused
 from triarb.money import Money, edge_bps, to_decimal
 from triarb.pipeline import breaches, size
-from triarb.pricing import Priced, make_plan, margin_ratio, most_profitable, most_profitable_depth, profit_at
+from triarb.pricing import (
+    Priced,
+    make_plan,
+    margin_ratio,
+    most_profitable,
+    most_profitable_depth,
+    profit_at,
+)
 from triarb.sizing import DepthSizer, FixedSizer, Sizer, TopOfBookSizer
 from triarb.testing.opportunities import approvals, opportunities, portfolios
 from triarb.testing.risk import example_opportunities
