@@ -104,9 +104,10 @@ def octobot(session: nox.Session) -> list[str]:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """What takes too long for every change, under random seeds."""
+    """What takes too long for every change, each part under a random seed, which it prints."""
     install(session, ".[testing]", "tests")
     kill_processes(session)
+    break_everything(session)
     grow_old(session)
 
 
@@ -117,17 +118,16 @@ def kill_processes(session: nox.Session) -> None:
     session.run("pytest", "-q", "tests/test_kill.py", env=ENV | chosen)
 
 
+def break_everything(session: nox.Session) -> None:
+    """Let anything go wrong with an engine at any moment; TRIARB_EXAMPLES says how often instead of 5 x 3,000 times."""
+    examples = {"TRIARB_EXAMPLES": os.environ.get("TRIARB_EXAMPLES", "3000")}
+    session.run("pytest", "-q", "tests/test_execution_statemachine.py", env=ENV | examples)
+
+
 def grow_old(session: nox.Session) -> None:
     """Let an engine see 100,000 changes of quotes, and look whether it grows; TRIARB_TICKS says otherwise."""
     ticks = {"TRIARB_TICKS": os.environ.get("TRIARB_TICKS", "100000")}
     session.run("pytest", "-q", "-s", "tests/test_growth.py", env=ENV | ticks)
-
-
-def kill_processes(session: nox.Session) -> None:
-    """Kill 1,000 trading processes at any moment; TRIARB_KILLS and TRIARB_SEED say otherwise."""
-    told = {"TRIARB_KILLS": "1000", "TRIARB_SEED": str(time.time_ns()), **os.environ}
-    chosen = {name: told[name] for name in ("TRIARB_KILLS", "TRIARB_SEED")}
-    session.run("pytest", "-q", "tests/test_kill.py", env=ENV | chosen)
 
 
 @nox.session
