@@ -5,19 +5,24 @@ import copy
 import json
 import logging
 import pickle
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from decimal import Decimal
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import aiohttp
 import attrs
 import ccxt as ccxt_sync
 import ccxt.async_support as ccxt
+import certifi
 import pytest
+import yarl
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given, strategies as st
 
 from triarb.clock import NS_PER_MS, NS_PER_SECOND, ManualClock
@@ -72,7 +77,7 @@ from triarb.testing.faults import (
     Hang,
     Truncate,
 )
-from triarb.testing.loopback import LoopbackExchange
+from triarb.testing.loopback import LoopbackExchange, LoopbackSession
 from triarb.testing.loopback.messages import symbol_info
 
 D = Decimal
@@ -381,7 +386,7 @@ async def test_without_a_factory_ccxt_makes_its_own_session() -> None:
     gateway._new_data = lambda: data  # type: ignore[method-assign]
     async with gateway:
         session = data.session
-        assert isinstance(session, aiohttp.ClientSession)
+        assert isinstance(session._session, aiohttp.ClientSession)
         assert await gateway.markets() == (ETH,)
     assert session.closed
 
@@ -425,6 +430,76 @@ async def test_a_ready_instance_must_fit(exchange: LoopbackExchange) -> None:
     async with exchange.client() as ready:
         with pytest.raises(UsageError, match="not both of the sandbox"):
             CcxtGateway(ready, credentials=CANARY)
+
+
+# Where it goes
+
+
+class Misled(LoopbackSession):
+    """Its orders and its questions about them come to another server first, as whoever is in between could arrange it."""
+
+    def __init__(self, exchange: LoopbackExchange, server: TestServer) -> None:
+        super().__init__(exchange.port)
+        self._server = server
+
+    def request(self, method: str, url: Any, **kwargs: Any) -> Any:
+        """Send a request as aiohttp does, redirects and all."""
+        meant = yarl.URL(url)
+        if not meant.path.endswith("/order"):
+            return super().request(method, url, **kwargs)
+        return self._session.request(method, self._server.make_url(meant.path_qs), **kwargs)
+
+
+async def test_no_redirect_is_followed(exchange: LoopbackExchange) -> None:
+    """D11: an order that is told to go elsewhere does not, and is UNKNOWN; a look-up fails, and finds nothing."""
+    told = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        told.append(request.method)
+        there = f"http://127.0.0.1:{exchange.port}{request.path_qs}"
+        return web.Response(status=307, headers={"Location": there}, text="moved")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", elsewhere)
+    async with TestServer(app) as server:
+        misled = gateway_to(exchange, session_factory=lambda: Misled(exchange, server))
+        async with misled as gateway:
+            asked = len(exchange.requests)
+            assert (await gateway.submit(buy())).status is UNKNOWN
+            with pytest.raises(GatewayError):
+                await gateway.look_up("tri1", "ETH/USDT")
+    assert told == ["POST", "GET"]
+    assert len(exchange.requests) == asked
+
+
+async def test_no_redirect_is_followed_through_a_socks_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """D11: the session that ccxt makes for such a proxy follows none either."""
+    given_: list[dict[str, Any]] = []
+    session = SimpleNamespace(post=lambda **kwargs: given_.append(kwargs))
+    monkeypatch.setattr(ccxt.binance, "get_socks_proxy_session", lambda _self, _proxy: session)
+    trader = trading_instance(
+        ccxt.binance, CANARY, timeout_ms=1, recv_window_ms=1, like=None, clock=ManualClock()
+    )
+    trader.get_socks_proxy_session("socks5://127.0.0.1:1").post(data=b"")
+    assert given_ == [{"data": b"", "allow_redirects": False}]
+
+
+async def test_whoever_trades_checks_certificates(exchange: LoopbackExchange) -> None:
+    """D11: also beside a ready instance that does not, whose file of authorities it takes over."""
+    async with exchange.client(verify=False, cafile=certifi.where()) as ready:
+        ready.set_sandbox_mode(True)
+        trader = CcxtGateway(ready, credentials=CANARY)._new_trader()
+        trader.open()
+        try:
+            assert (ready.verify, trader.verify) == (False, True)
+            assert trader.cafile == ready.cafile
+            checked = trader.ssl_context
+            assert (checked.verify_mode, checked.check_hostname) == (ssl.CERT_REQUIRED, True)
+            assert trader.session.connector._ssl is checked
+        finally:
+            await trader.close()
 
 
 # What may be done
