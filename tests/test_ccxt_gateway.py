@@ -203,7 +203,7 @@ async def test_quotes_are_what_changed(exchange: LoopbackExchange, gateway: Ccxt
 async def test_polls_are_repeated_then_raised(
     exchange: LoopbackExchange, status: int, body: str, raised: type[TriarbError], code: str
 ) -> None:
-    """Three failed polls in a row are overcome, with growing waits on the clock; four are raised."""
+    """D4, D5: three failed polls in a row are overcome, with growing waits on the clock; four are raised."""
     clock = ManualClock(NS_PER_SECOND)
     async with gateway_to(exchange, clock=clock, credentials=None) as gateway:
         exchange.inject(FaultRule("quotes", Answer(status, body=body), times=3))
@@ -506,7 +506,7 @@ async def test_whoever_trades_checks_certificates(exchange: LoopbackExchange) ->
 
 
 async def test_read_only_sends_nothing(exchange: LoopbackExchange) -> None:
-    """Without credentials everything about an account is refused, and nothing is sent."""
+    """I16: without credentials everything about an account is refused, and nothing is sent."""
     async with gateway_to(exchange, credentials=None) as gateway:
         asked = len(exchange.requests)
         for use in (
@@ -620,7 +620,7 @@ async def test_a_fill_is_the_engines(exchange: LoopbackExchange, gateway: CcxtGa
 
 
 async def test_the_order_is_sent_as_it_is(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
-    """One POST, with our own numbers and id as text, a short window, and no word more."""
+    """B7: one POST, with our own numbers and id as text, a short window, and no word more."""
     await gateway.submit(buy(amount="0.5000", price="1234.50"))
     sent = exchange.requests[-1]
     assert sent.host == "testnet.binance.vision"
@@ -702,7 +702,7 @@ async def test_what_is_unknown_is_not_found(gateway: CcxtGateway) -> None:
 async def test_what_cannot_be_sent_exactly_is_not_sent(
     exchange: LoopbackExchange, gateway: CcxtGateway, order: Order, code: str
 ) -> None:
-    """Numbers that ccxt would round, that are none, and ids that do not fit are rejected here, without a POST."""
+    """B9: numbers that ccxt would round, that are none, and ids that do not fit are rejected here, without a POST."""
     submission = await gateway.submit(order)
     assert submission.status is REJECTED
     assert submission.reason.startswith(code)
@@ -823,7 +823,7 @@ async def test_only_what_is_proven_is_a_rejection(
 async def test_an_answer_about_another_order_proves_nothing(
     exchange: LoopbackExchange, gateway: CcxtGateway, change: dict[str, Any]
 ) -> None:
-    """Acceptance needs our id, market, side, amount, price and time in force, an order number and a known status."""
+    """A4, A9: acceptance needs our id, market, side, amount, price and time in force, an order number and a known status."""
     good = {
         "symbol": "ETHUSDT",
         "orderId": 7,
@@ -892,7 +892,7 @@ async def test_an_earlier_answer_says_nothing_of_the_order(
 async def test_ccxt_does_not_send_an_order_again(
     exchange: LoopbackExchange, gateway: CcxtGateway
 ) -> None:
-    """Even if its options ask for retries, one submit is at most one POST."""
+    """I2, A3: even if its options ask for retries, one submit is at most one POST."""
     gateway._own().line.instance.options["maxRetriesOnFailure"] = 3
     exchange.inject(FaultRule("submit", DropAfter()))
     submission = await gateway.submit(buy())
