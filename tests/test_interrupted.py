@@ -209,8 +209,9 @@ def linger(gateway):
         for _ in range(3):
             await asyncio.sleep(0)
         await throttle(cost)
-        await instance.session._session.connector.close()
-        instance.session._session._connector = aiohttp.TCPConnector()
+        session = instance.session._session._session  # behind ours and the loopback one
+        await session.connector.close()
+        session._connector = aiohttp.TCPConnector()
 
     instance.throttle = lingering
 
