@@ -378,7 +378,7 @@ async def test_without_a_factory_ccxt_makes_its_own_session() -> None:
     data = gateway._new_data()
     data.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}
 
-    async def load_markets() -> None:
+    async def load_markets(*_: object) -> None:
         data.open()
         data.set_markets([data.parse_market(symbol_info("ETHUSDT", ETH))])
 
