@@ -426,6 +426,7 @@ def test_a_signal_lets_the_cycle_under_way_come_to_its_end(tmp_path, leg):
         assert len(exchange.posts()) == 3
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("leg", [1, 2, 3])
 async def test_a_second_signal_ends_at_once_and_is_recovered_from(tmp_path, leg):
     """E16, I2, I3: the second signal ends the process in the middle of a cycle; the next start proves and ends it."""

@@ -346,6 +346,7 @@ def limits(draw: st.DrawFn, opportunity: Opportunity) -> tuple[dict[str, Any], d
     return loose, tight
 
 
+@pytest.mark.once
 @settings(max_examples=80)
 @given(st.data())
 def test_a_tighter_limit_never_lets_one_more_through(data: st.DataObject) -> None:
