@@ -36,6 +36,7 @@ from triarb.exceptions import (
     UsageError,
 )
 from triarb.gateways.ccxt import CcxtGateway, Credentials, published_taker_fee
+from triarb.gateways.ccxt.connecting import Connector
 from triarb.gateways.ccxt.credentials import without_signature
 from triarb.gateways.ccxt.failures import explain
 from triarb.gateways.ccxt.instances import trading_instance
@@ -372,10 +373,12 @@ async def test_what_is_not_open_says_so(exchange: LoopbackExchange) -> None:
         assert len(await gateway.markets()) == 2
 
 
-async def test_without_a_factory_ccxt_makes_its_own_session() -> None:
+async def test_without_a_factory_ccxt_makes_its_own_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The default session is ccxt's, and is closed with the gateway."""
     gateway = CcxtGateway("binance")
-    data = gateway._new_data()
+    data = gateway._connector.data()
     data.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}
 
     async def load_markets(*_: object) -> None:
@@ -383,7 +386,7 @@ async def test_without_a_factory_ccxt_makes_its_own_session() -> None:
         data.set_markets([data.parse_market(symbol_info("ETHUSDT", ETH))])
 
     data.load_markets = load_markets
-    gateway._new_data = lambda: data  # type: ignore[method-assign]
+    monkeypatch.setattr(Connector, "data", lambda _: data)
     async with gateway:
         session = data.session
         assert isinstance(session._session, aiohttp.ClientSession)
@@ -490,7 +493,7 @@ async def test_whoever_trades_checks_certificates(exchange: LoopbackExchange) ->
     """D11: also beside a ready instance that does not, whose file of authorities it takes over."""
     async with exchange.client(verify=False, cafile=certifi.where()) as ready:
         ready.set_sandbox_mode(True)
-        trader = CcxtGateway(ready, credentials=CANARY)._new_trader()
+        trader = CcxtGateway(ready, credentials=CANARY)._connector.trader()
         trader.open()
         try:
             assert (ready.verify, trader.verify) == (False, True)

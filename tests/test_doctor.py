@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import namedtuple
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from triarb import CcxtGateway, SqlLedger, TradingConfig
 from triarb.cli import main
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.gateways.ccxt import examining
+from triarb.gateways.ccxt.timing import Offset
 from triarb.ledger import default_path
 from triarb.market.fees import FeeSchedule
 from triarb.model import Level, OrderBook
@@ -137,13 +139,13 @@ async def test_a_clock_that_is_wrong_fails(exchange):
     exchange.inject(FaultRule(Endpoint.TIME, Skew(5.0)))
     found, checks = await verdicts(load(HERE, {}))
     assert found["clock"] is Verdict.FAILED
-    assert "+5000 ms" in checks["clock"].saw or "+4999 ms" in checks["clock"].saw
+    assert re.match(r"\+(49|50)\d\d ms", checks["clock"].saw)
 
 
 @given(st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(0, 1e5)), min_size=1, max_size=7))
 def test_the_clock_is_never_ok_where_it_could_be_wrong(asked):
     """D7: whatever was measured: ok only if the median, with all that it is inexact by, is within a quarter of a second."""
-    verdict = judge_clock(asked).verdict
+    verdict = judge_clock(Offset.of(asked)).verdict
     trips = sorted(trip for _, trip in asked)
     offsets = sorted(abs(offset) for offset, _ in asked)
     if verdict is Verdict.OK:

@@ -16,7 +16,7 @@ from triarb.ledger import SqlLedger
 from triarb.model import Declined, Order, Side, SubmissionStatus
 from triarb.risk import RiskLimits
 from triarb.testing.loopback import LoopbackExchange
-from triarb.testing.market import planted_triangle
+from triarb.testing.market import START_NS, planted_triangle
 
 MINUTE_NS = 60 * NS_PER_SECOND
 LIMIT = 1200  # Binance's 6,000 a minute in ccxt's units
@@ -137,23 +137,23 @@ async def test_both_instances_share_a_limiter_and_orders_do_not_wait():
     clock = ManualClock(NS_PER_SECOND)
     async with (
         LoopbackExchange(
-            planted_triangle(), balances={"USDT": "1000"}, credentials=KEYS
+            planted_triangle(), balances={"USDT": "1000"}, credentials=KEYS, clock=clock
         ) as exchange,
         CcxtGateway(
             "binance", credentials=KEYS, session_factory=exchange.session_factory, clock=clock
         ) as gateway,
     ):
         assert isinstance(gateway, Budgeted)
-        used = gateway._limiter._used
+        used = gateway._connector.limiter._used
         assert used > 0
         began_ns = clock.now_ns()
         await gateway.order_book("BTC/USDT")
         order = Order("tri1", "BTC/USDT", Side.BUY, Decimal("0.001"), Decimal(60000))
         await gateway.submit(order)
-        assert gateway._limiter._used > used + 1
+        assert gateway._connector.limiter._used > used + 1
         assert clock.now_ns() == began_ns
         assert gateway.room_for(6) is None
-        gateway._limiter.heard(418, {"Retry-After": "259200"})
+        gateway._connector.limiter.heard(418, {"Retry-After": "259200"})
         asked = len(exchange.requests)
         answer = await gateway.submit(order)
         assert answer.status is SubmissionStatus.REJECTED
@@ -164,17 +164,17 @@ async def test_both_instances_share_a_limiter_and_orders_do_not_wait():
 
 async def test_no_cycle_begins_without_room_for_all_of_it():
     """D3: an engine whose exchange has no room for all legs and unwinds trades nothing, and says why."""
-    told = []
+    told, clock = [], ManualClock(START_NS)
     async with (
         LoopbackExchange(
-            planted_triangle(), balances={"USDT": "1000"}, credentials=KEYS
+            planted_triangle(), balances={"USDT": "1000"}, credentials=KEYS, clock=clock
         ) as exchange,
         CcxtGateway(
-            "binance", credentials=KEYS, session_factory=exchange.session_factory
+            "binance", credentials=KEYS, session_factory=exchange.session_factory, clock=clock
         ) as gateway,
         SqlLedger("sqlite://") as ledger,
     ):
-        gateway._limiter.heard(200, {"X-MBX-ORDER-COUNT-10S": "85"})
+        gateway._connector.limiter.heard(200, {"X-MBX-ORDER-COUNT-10S": "85"})
         risk = RiskLimits(min_edge_bps=0, max_notional="100 USDT", max_daily_loss="100 USDT")
         parts = {"risk": risk, "ledger": ledger, "start": ["USDT"], "observers": [told.append]}
         async with Engine(gateway, **parts) as engine:

@@ -1,6 +1,5 @@
 """The doctor: whether a configuration could trade where it says, found out without trading."""
 
-import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from decimal import Decimal
@@ -16,7 +15,6 @@ from triarb.gateways.ccxt.armed import fingerprint
 from triarb.gateways.ccxt.examining import (
     TESTED,
     ccxt_version,
-    clock_offsets,
     key_rights,
     missing_methods,
     steps_told,
@@ -25,6 +23,7 @@ from triarb.gateways.ccxt.examining import (
 from triarb.gateways.ccxt.instances import exchange_class
 from triarb.gateways.ccxt.orders import FINDS_BY_CLIENT_ID
 from triarb.gateways.ccxt.quotes import quotes_method
+from triarb.gateways.ccxt.timing import Offset, measured
 from triarb.ledger import default_path
 from triarb.market.fees import FeeSchedule
 from triarb.model import Balance, Examined, Market, Order, Side, TimeInForce
@@ -35,15 +34,11 @@ from triarb.operations.digest import digest
 from triarb.operations.ledger_checks import examine_ledger
 from triarb.operations.parts import choose_mode
 
-QUESTIONS: Final = 5
-"""How often the exchange's time is asked for; the median counts."""
-
-MAX_OFFSET_MS: Final = 1000
-"""How far the clocks may be apart: Binance takes nothing from further ahead."""
-
 WARN_OFFSET_MS: Final = 250
-MAX_HALF_TRIP_MS: Final = 500
-"""Half of how long an answer takes is how inexact the offset is; beyond this it says nothing."""
+"""How far the clocks may be apart without a word; no cycle begins beyond `timing.MAX_OFFSET_MS`."""
+
+ASKED_FEES: Final = 5
+"""Of how many markets the fees are looked at."""
 
 FEW_CYCLES: Final = 100
 """So many cycles that the fee token lasts for are few."""
@@ -164,23 +159,21 @@ def _look_up(config: TradingConfig, mode: str) -> Check:
 
 
 async def _clock(patient: Patient) -> Check:
-    line = patient.gateway.lines[0]
-    asked = await clock_offsets(line, patient.gateway.clock, QUESTIONS)
-    if asked is None:
+    data, account = patient.gateway.lines
+    offset = await measured(account or data, patient.gateway.clock)
+    if offset is None:
         return not_told("clock", "the exchange has no time to ask for")
-    return judge_clock(asked)
+    return judge_clock(offset)
 
 
-def judge_clock(asked: list[tuple[float, float]]) -> Check:
-    """What offsets and round trips in milliseconds say of the clock."""
-    offset = statistics.median(offset for offset, _ in asked)
-    half = statistics.median(trip for _, trip in asked) / 2
-    saw = f"{offset:+.0f} ms, exact to {half:.0f} ms"
-    if half > MAX_HALF_TRIP_MS:
+def judge_clock(offset: Offset) -> Check:
+    """What an offset says of the clock."""
+    saw = str(offset)
+    if not offset.tells:
         return failed("clock", f"{saw}: answers take too long to tell", "be nearer to the exchange")
-    if abs(offset) + half > MAX_OFFSET_MS:
+    if not offset.trusted:
         return failed("clock", saw, "set this machine's clock, and keep it set (NTP)")
-    if abs(offset) + half > WARN_OFFSET_MS:
+    if offset.worst_ms > WARN_OFFSET_MS:
         return warning("clock", saw, "keep this machine's clock set (NTP)")
     return ok("clock", saw)
 
@@ -207,7 +200,7 @@ async def _fees(patient: Patient) -> Check:
         fees = FeeSchedule.flat(patient.config.fee_bps)
         symbols = list(patient.markets)
     else:
-        symbols = [market.symbol for market in patient.here][:QUESTIONS]
+        symbols = [market.symbol for market in patient.here][:ASKED_FEES]
         fees = await patient.gateway.fees(symbols)
     known = fees.provenances(symbols)
     rates = sorted({fee.rate * 10_000 for s in symbols if (fee := fees.fee(s)) is not None})

@@ -11,6 +11,7 @@ from triarb.exceptions import GatewayError
 from triarb.gateways.ccxt import orders
 from triarb.gateways.ccxt.failures import said
 from triarb.gateways.ccxt.line import NONSENSE, Line
+from triarb.gateways.ccxt.timing import Timing
 from triarb.gateways.ccxt.wire import Wire, through
 from triarb.market.unified import balances_from_ccxt, fills_from_ccxt, order_state_from_ccxt
 from triarb.model import (
@@ -28,9 +29,15 @@ from triarb.money import ZERO, arithmetic
 
 @attrs.frozen
 class Account:
-    """An account, through a watched trading instance whose markets are loaded."""
+    """An account, through a watched trading instance whose markets are loaded.
+
+    Attributes:
+        line: the way to it.
+        timing: forgets how far the clocks are apart where an order is refused for its time stamp.
+    """
 
     line: Line
+    timing: Timing
 
     async def balances(self) -> dict[str, Balance]:
         """What it holds, by asset."""
@@ -75,6 +82,8 @@ class Account:
             state = orders.accepted(raw, order, market)
         except Exception as error:  # noqa: BLE001 - whatever happened, the order may be there
             rejected = orders.proves_rejection(instance.id, error, wire)
+            if orders.is_about_time(error):
+                self.timing.doubt()
             status = SubmissionStatus.REJECTED if rejected else SubmissionStatus.UNKNOWN
             return Submission(status, reason=said(error, wire, self.line.credentials))
         return Submission(SubmissionStatus.ACCEPTED, await self._with_fills(state, raw, market))

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import attrs
 
-from triarb.clock import NS_PER_MS, Clock
 from triarb.gateways.ccxt.armed import TEST_ORDERS
 from triarb.gateways.ccxt.line import Line
 from triarb.gateways.ccxt.orders import MAX_CLIENT_ID
@@ -26,6 +25,7 @@ REQUIRED: Final = (
     "fetch_order",
     "fetch_order_book",
     "load_markets",
+    "milliseconds",
     "on_rest_response",
     "set_sandbox_mode",
     "throttle",
@@ -59,28 +59,6 @@ def ccxt_version() -> tuple[str, tuple[int, ...]]:
 def missing_methods(kind: Any) -> list[str]:
     """Those of `REQUIRED` that an exchange's class lacks."""
     return [name for name in REQUIRED if not callable(getattr(kind, name, None))]
-
-
-async def clock_offsets(line: Line, clock: Clock, times: int) -> list[tuple[float, float]] | None:
-    """How far ahead of `clock` the exchange's is, and how long its answer took, in milliseconds; None if it has no time.
-
-    The offset is exact to half of how long the answer took.
-
-    Raises:
-        GatewayError: it did not say.
-    """
-    if line.instance.has.get("fetchTime") is not True:
-        return None
-    found = []
-    for _ in range(times):
-        sent_ns = clock.now_ns()
-        told = await line.ask("its time", "fetch_time")
-        heard_ns = clock.now_ns()
-        middle_ns = (sent_ns + heard_ns) // 2
-        found.append(
-            ((int(told) * NS_PER_MS - middle_ns) / NS_PER_MS, (heard_ns - sent_ns) / NS_PER_MS)
-        )
-    return found
 
 
 async def key_rights(line: Line) -> Rights | None:

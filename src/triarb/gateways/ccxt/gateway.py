@@ -9,17 +9,16 @@ from triarb.clock import NS_PER_MS, NS_PER_SECOND, Clock, SystemClock
 from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.account import Account
-from triarb.gateways.ccxt.armed import Armed, production_guard, unarmed
+from triarb.gateways.ccxt.armed import Armed, unarmed
+from triarb.gateways.ccxt.connecting import Connector
 from triarb.gateways.ccxt.credentials import Credentials
 from triarb.gateways.ccxt.fees import told_fees
 from triarb.gateways.ccxt.instances import SessionFactory
-from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
 from triarb.gateways.ccxt.markets import depth_offered, spot_markets
 from triarb.gateways.ccxt.orders import check_look_up, expiry_ns
 from triarb.gateways.ccxt.quotes import poll, quotes_method
-from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
-from triarb.gateways.ccxt.wire import Guard, watch
+from triarb.gateways.ccxt.timing import Timing
 from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway, Listing
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
@@ -89,24 +88,24 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         clock: Clock | None = None,
     ) -> None:
         instances.check_between("poll_seconds", poll_seconds, 0.01, 3600)
-        instances.check_between("recv_window_ms", recv_window_ms, 1, 60_000)
-        instances.check_between("timeout_ms", timeout_ms, 1, 600_000)
-        self._ready = None if isinstance(exchange, str) else exchange
-        if self._ready is not None:
-            instances.check_ready(exchange)
-        self._kind = instances.exchange_class(exchange) if self._ready is None else type(exchange)
-        self._exchange: str = exchange if self._ready is None else exchange.id
         self._credentials = credentials
         self._sandbox = sandbox
         self._armed = armed
-        self._session_factory = session_factory
         self._poll_seconds = poll_seconds
         self._recv_window_ms = recv_window_ms
-        self._timeout_ms = timeout_ms
         self._clock = SystemClock() if clock is None else clock
+        self._connector = Connector(
+            exchange,
+            credentials=credentials,
+            sandbox=sandbox,
+            session_factory=session_factory,
+            recv_window_ms=recv_window_ms,
+            timeout_ms=timeout_ms,
+            clock=self._clock,
+            may_act=self._check_armed,
+        )
+        self._exchange = self._connector.exchange
         self._opened = AsyncExitStack()
-        # one for both instances: the exchange counts addresses
-        self._limiter: Limiter | None = None
         self._data: Line | None = None
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
@@ -149,47 +148,13 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
                 message, hint = "armed is for production with credentials", "say sandbox=False"
                 raise UsageError(message, hint=hint)
             self._check_armed(grace=False)
-        self._new_trader()
+        self._connector.trader()
         if self._sandbox or self._armed is not None:
             check_look_up(self._exchange)
-        if self._ready is not None and in_sandbox(self._ready) is not self._sandbox:
-            raise UsageError(
-                f"the {self._exchange} instance and the credentials are not both of the sandbox",
-                hint="call set_sandbox_mode(True) on the instance, or say sandbox=False",
-            )
-
-    def _new_trader(self) -> Any:
-        if self._credentials is None:
-            return None
-        trader = instances.trading_instance(
-            self._kind,
-            self._credentials,
-            timeout_ms=self._timeout_ms,
-            recv_window_ms=self._recv_window_ms,
-            like=self._ready,
-            clock=self._clock,
-        )
-        guard: Guard | None = production_guard(self._exchange, self._check_armed)
-        if self._sandbox:
-            guard = enter_sandbox(trader)
-        self._watch(trader, guard, urgent=True)
-        return trader
-
-    def _new_data(self) -> Any:
-        data = instances.data_instance(self._kind, timeout_ms=self._timeout_ms)
-        if self.mode == "sandbox":
-            enter_sandbox(data)
-        self._watch(data, None, urgent=False)
-        return data
-
-    def _watch(self, exchange: Any, guard: Guard | None, *, urgent: bool) -> None:
-        if self._limiter is None:
-            self._limiter = Limiter(exchange, self._clock)
-        watch(exchange, guard, self._limiter.heard)
-        use_limiter(exchange, self._limiter, urgent=urgent)
+        self._connector.check_ready_sandbox()
 
     async def __aenter__(self) -> Self:
-        """Connect and load the markets.
+        """Connect, load the markets, and measure how far the clocks are apart where orders may be sent.
 
         Raises:
             GatewayUnavailable: no answer.
@@ -201,11 +166,15 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
             raise UsageError(message, code="gateway.entered")
         account = None
         async with AsyncExitStack() as stack:
-            data = Line(self._ready or self._connected(self._new_data(), stack))
-            trader = self._new_trader()
+            connect = self._connector.connect
+            data = Line(connect(self._connector.data(), stack))
+            trader = self._connector.trader()
             if trader is not None:
-                account = Account(Line(self._connected(trader, stack), self._credentials))
+                line = Line(connect(trader, stack), self._credentials)
+                account = Account(line, Timing(line, self._clock, self._connector.limiter))
             await self._load(data, account)
+            if account is not None:
+                await account.timing.renew()
             self._opened = stack.pop_all()
         self._data, self._account = data, account
         return self
@@ -220,14 +189,6 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         """Close all that was opened."""
         self._data = self._account = None
         await self._opened.aclose()
-
-    def _connected(self, exchange: Any, stack: AsyncExitStack) -> Any:
-        if self._session_factory is not None:
-            session = self._session_factory()
-            stack.push_async_callback(session.close)
-            instances.use_session(exchange, session)
-        stack.push_async_callback(exchange.close)
-        return exchange
 
     async def _load(self, data: Line, account: Account | None, *, again: bool = False) -> None:
         await data.load_markets(again=again)
@@ -265,8 +226,14 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
             GatewayError: the last attempt's failure, while it is iterated.
         """
         line, symbols = self._reader(), tuple(self._markets)
-        method = quotes_method(line.instance)
-        return poll(line, method, symbols, clock=self._clock, seconds=self._poll_seconds)
+        return poll(
+            line,
+            quotes_method(line.instance),
+            symbols,
+            clock=self._clock,
+            seconds=self._poll_seconds,
+            before=None if self._account is None else self._account.timing.renew,
+        )
 
     async def order_book(self, symbol: str, depth: int = DEFAULT_DEPTH, /) -> OrderBook:
         """The book of one market now, at most `depth` levels a side.
@@ -361,8 +328,13 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         return await self._own(acting=True).cancel(client_id, self._market(symbol))
 
     def room_for(self, orders: int, /) -> Refused | None:
-        """Why the exchange might not let `orders` more through now, by our own count and what it told us."""
-        return None if self._limiter is None else self._limiter.room_for(orders)
+        """Why the exchange might not take `orders` more now: by our count and its own, or since the clocks are apart.
+
+        Refused: ``gateway.no_room``, or ``gateway.clock``.
+        """
+        limiter, account = self._connector.limiter, self._account
+        refused = None if limiter is None else limiter.room_for(orders)
+        return refused or (None if account is None else account.timing.refused())
 
     # What may be done
 

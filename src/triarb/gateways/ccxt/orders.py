@@ -171,3 +171,10 @@ def proves_rejection(exchange: str, error: Exception, wire: Wire) -> bool:
         and isinstance(error, clear)
         and not isinstance(error, ambiguous)
     )
+
+
+def is_about_time(error: Exception) -> bool:
+    """Whether a request was refused for its time stamp, such as Binance's -1021."""
+    import ccxt.async_support as ccxt  # noqa: PLC0415 - slow to import
+
+    return isinstance(error, ccxt.InvalidNonce)

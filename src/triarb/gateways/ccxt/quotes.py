@@ -1,6 +1,6 @@
 """All quotes of an exchange, asked for again and again."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, cast
 
 from triarb.clock import Clock
@@ -30,17 +30,25 @@ def quotes_method(exchange: Any) -> str:
 
 
 async def poll(
-    line: Line, method: str, symbols: Collection[str], *, clock: Clock, seconds: float
+    line: Line,
+    method: str,
+    symbols: Collection[str],
+    *,
+    clock: Clock,
+    seconds: float,
+    before: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
     """First every symbol, then what differs from the last answer; a symbol that is missing from it is Withdrawn.
 
-    A batch an answer, empty where nothing differs.
+    A batch an answer, empty where nothing differs. `before` is awaited before each question.
 
     Raises:
         GatewayError: the failure of the last of `ATTEMPTS` questions in a row; a long ban at once.
     """
     shown: dict[str, Quote | Withdrawn] = {}
     while True:
+        if before is not None:
+            await before()
         tickers = await _tickers(line, method, symbols, clock, seconds)
         now_ns = clock.now_ns()
         batch: list[Quote | Withdrawn] = []
