@@ -13,16 +13,27 @@ import aiohttp
 import attrs
 import pytest
 
-from triarb.clock import NS_PER_MS, NS_PER_SECOND, ManualClock
+from triarb.clock import NS_PER_MS, NS_PER_SECOND, ManualClock, SystemClock
 from triarb.engine import Engine
+from triarb.engine.lag import MAX_LAG_MS, Lag
 from triarb.execution import SequentialExecutor
 from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.last_word import last_word, withheld
+from triarb.gateways.paper import PaperGateway
 from triarb.gateways.replay import ReplayGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.ledger.accounts import Accounts
 from triarb.market.tape import Tape
-from triarb.model import Approved, Intended, Outcome, Proven, Quote, Refused
+from triarb.model import (
+    Approved,
+    Declined,
+    Intended,
+    OrderBook,
+    Outcome,
+    Proven,
+    Quote,
+    Refused,
+)
 from triarb.risk import AllOf, RiskLimits, RiskPolicy
 from triarb.sizing import DepthSizer
 from triarb.testing.faults import Endpoint
@@ -337,6 +348,74 @@ async def test_what_was_decided_before_the_loop_was_blocked_is_not_sent(blocked_
         held = {a: b.total for a, b in (await gateway.balances()).items() if b.total}
     assert (execution.outcome, held) == (Outcome.NOTHING, {"USDT": D(1000)})
     assert "leg.late" in execution.legs[0].reason
+
+
+class Blocking(SystemClock):
+    """A real clock to all who ask; it stands still until something keeps the loop for a while."""
+
+    def __init__(self):
+        super().__init__()
+        self.at_ns = START_NS
+
+    def now_ns(self):
+        return self.at_ns
+
+    async def sleep(self, seconds, /):
+        await asyncio.sleep(0)
+        self.at_ns += round(seconds * NS_PER_SECOND)
+
+
+class Shown:
+    """A market whose books come from a socket: while the first answer waits there, something blocks the loop."""
+
+    exchange = "shown"
+
+    def __init__(self, blocked_ms):
+        self.clock, self.snapshot, self.blocked_ms = Blocking(), planted_triangle(), [blocked_ms]
+
+    async def markets(self):
+        return self.snapshot.markets
+
+    async def fees(self, _symbols=None, /):
+        return self.snapshot.fees()
+
+    async def quotes(self):
+        while True:
+            yield self.snapshot.quotes
+
+    async def order_book(self, symbol, _depth=20, /):
+        await asyncio.sleep(0)  # the answer is on its way
+        if self.blocked_ms:
+            self.clock.at_ns += self.blocked_ms.pop() * NS_PER_MS
+        [quote] = [quote for quote in self.snapshot.quotes if quote.symbol == symbol]
+        return attrs.evolve(OrderBook.from_quote(quote), received_ns=self.clock.now_ns())
+
+
+@pytest.mark.parametrize(("blocked_ms", "begins"), [(0, True), (1000, True), (1001, False)])
+async def test_a_book_that_waited_for_a_blocked_loop_is_not_young(blocked_ms, begins):
+    """D12: books look young by when they were read; no cycle begins on them if the loop stood still meanwhile."""
+    told = []
+    gateway = PaperGateway(Shown(blocked_ms), balances={"USDT": "1000"}, latency_ms=1)
+    parts = {"risk": LIMITS, "ledger": Quick(), "start": ["USDT"], "observers": [told.append]}
+    async with gateway, Engine(gateway, **parts) as engine:
+        first = await engine.step()
+        execution = first or await engine.step()
+    assert (first is not None) is begins
+    assert execution.outcome is Outcome.COMPLETED, "the next books were read in time"
+    refused = [event.refused.code for event in told if isinstance(event, Declined)]
+    assert refused == ([] if begins else ["engine.blocked"])
+
+
+async def test_the_lag_of_a_real_loop_is_noticed():
+    """D12: a part that sleeps without letting the loop go round makes its timer late, whoever else waited."""
+    with Lag(SystemClock()) as lag:
+        await asyncio.sleep(0)
+        time.sleep((MAX_LAG_MS + 50) / 1000)  # noqa: ASYNC251 - that is what it is about
+        await asyncio.sleep(0.1)
+    assert lag.refused().code == "engine.blocked"
+    with Lag(ManualClock()) as lag:
+        lag.clock.advance_to(10 * NS_PER_SECOND)
+    assert lag.refused() is None
 
 
 # A cancellation

@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from triarb.clock import NS_PER_SECOND
+from triarb.engine.lag import Lag
 from triarb.exceptions import GatewayError
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.market.fees import FeeSchedule
@@ -100,13 +101,18 @@ class Feed:
         return FeeSchedule({symbol: fee for symbol, fee in known.items() if fee is not None})
 
     async def books_of(self, cycle: Cycle) -> Mapping[str, OrderBook] | Refused:
-        """The books of its markets, read now."""
+        """The books of its markets, read now.
+
+        Refused: ``book.unavailable``, or ``engine.blocked`` where an answer may have waited for the event loop.
+        """
         symbols = [leg.market.symbol for leg in cycle.legs]
         try:
-            books = await asyncio.gather(*(self._gateway.order_book(symbol) for symbol in symbols))
+            with Lag(self._gateway.clock) as lag:
+                read = (self._gateway.order_book(symbol) for symbol in symbols)
+                books = await asyncio.gather(*read)
         except GatewayError as error:
             return Refused("book.unavailable", str(error), {"cycle": cycle.id})
-        return dict(zip(symbols, books, strict=True))
+        return lag.refused() or dict(zip(symbols, books, strict=True))
 
     def _is_vague(self, symbol: str) -> bool:
         if symbol in self._asked:
