@@ -8,6 +8,7 @@ import pickle
 import ssl
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from decimal import Decimal
@@ -42,6 +43,7 @@ from triarb.gateways.ccxt.failures import explain
 from triarb.gateways.ccxt.instances import trading_instance
 from triarb.gateways.ccxt.orders import FINDS_BY_CLIENT_ID, proves_rejection
 from triarb.gateways.ccxt.sandboxes import enter_sandbox
+from triarb.gateways.ccxt.sessions import MAX_ANSWER_BYTES, StraightSession
 from triarb.gateways.ccxt.wire import Wire
 from triarb.market.fees import FeeSchedule
 from triarb.market.unified import (
@@ -487,6 +489,58 @@ async def test_no_redirect_is_followed_through_a_socks_proxy(
     )
     trader.get_socks_proxy_session("socks5://127.0.0.1:1").post(data=b"")
     assert given_ == [{"data": b"", "allow_redirects": False}]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_an_endless_answer_is_not_read(exchange: LoopbackExchange, *, packed: bool) -> None:
+    """D11: of an answer without an end no more is read than fits, packed or not; of an order it is no word."""
+    piece, sent = b" " * 2**20, Counter[str]()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        if packed:
+            answer.enable_compression(web.ContentCoding.deflate)
+        await answer.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await answer.write(piece)
+                sent[request.method] += 1
+        return answer
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", endless)
+    async with TestServer(app) as server:
+        misled = gateway_to(exchange, session_factory=lambda: Misled(exchange, server))
+        async with misled as gateway:
+            submitted = await gateway.submit(buy())
+            assert (submitted.status, submitted.state) == (UNKNOWN, None)
+            assert "is larger than" in submitted.reason
+            with pytest.raises(GatewayUnavailable) as caught:
+                await gateway.look_up("tri1", "ETH/USDT")
+    assert caught.value.code == "gateway.too_large"
+    assert sent.keys() == {"POST", "GET"}
+    most = MAX_ANSWER_BYTES // len(piece)
+    assert all(most / 2 < pieces < 2 * most for pieces in sent.values()), sent
+
+
+@pytest.mark.parametrize(
+    ("charset", "read"), [("latin-1", "é"), ("utf-8", "\ufffd"), ("no-such", "\ufffd")]
+)
+async def test_answers_are_read_in_their_charset(charset: str, read: str) -> None:
+    """As aiohttp reads them; one whose charset nobody knows is UTF-8."""
+
+    async def odd(_request: web.Request) -> web.Response:
+        return web.Response(body=b"\xe9", headers={"Content-Type": f"text/html; charset={charset}"})
+
+    app = web.Application()
+    app.router.add_get("/", odd)
+    async with (
+        TestServer(app) as server,
+        aiohttp.ClientSession() as session,
+        StraightSession(session).get(server.make_url("/")) as answer,
+    ):
+        assert await answer.text(errors="replace") == read
+        assert answer.status == 200
 
 
 async def test_whoever_trades_checks_certificates(exchange: LoopbackExchange) -> None:

@@ -4,12 +4,12 @@ import copy
 import difflib
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from triarb.clock import NS_PER_MS, Clock, SystemClock
 from triarb.exceptions import SourceError, UsageError
 from triarb.gateways.ccxt.credentials import Credentials
+from triarb.gateways.ccxt.sessions import StraightSession
 
 SessionFactory = Callable[[], Any]
 """Makes what ccxt sends its requests through: an `aiohttp.ClientSession`, or something with its methods and `headers`."""
@@ -25,26 +25,11 @@ _SETTINGS = (
     "socksProxy",
     "timeout",
 )
-_METHODS = frozenset({"delete", "get", "patch", "post", "put"})
 _SPOT_ONLY = {"defaultType": "spot", "fetchCurrencies": False, "fetchMargins": False}
 
 # ccxt writes each request, key and signature included, to its log at DEBUG.
 _log = logging.getLogger("triarb.gateways.ccxt.instance")
 _log.addFilter(lambda record: record.levelno > logging.DEBUG)
-
-
-class StraightSession:
-    """A session that follows no redirect: an answer that points elsewhere is an answer, and proves nothing.
-
-    aiohttp would send an order once more to wherever a 307 points, past every check of where it may go.
-    """
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._session, name)
-        return partial(found, allow_redirects=False) if name in _METHODS else found
 
 
 def exchange_class(exchange: str) -> Any:
@@ -175,7 +160,7 @@ def _prepared(exchange: Any) -> Any:
 
 
 def _keep_straight(exchange: Any) -> None:
-    """Let `exchange` send through sessions that follow no redirect, whoever makes them."""
+    """Let `exchange` send through sessions that follow no redirect and read no endless answer, whoever makes them."""
     open_, proxied = exchange.open, exchange.get_socks_proxy_session
 
     def opened(*args: Any, **kwargs: Any) -> None:
