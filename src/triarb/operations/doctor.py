@@ -10,7 +10,7 @@ import attrs
 
 from triarb.clock import SystemClock
 from triarb.exceptions import GatewayError, SourceError, TriarbError
-from triarb.gateways.ccxt import CcxtGateway
+from triarb.gateways.ccxt import CcxtGateway, default_ban_file
 from triarb.gateways.ccxt.armed import fingerprint
 from triarb.gateways.ccxt.examining import (
     TESTED,
@@ -91,7 +91,12 @@ async def examine(config: TradingConfig) -> Examination:
     checks = [_ccxt(config), _look_up(config, mode)]
     gateway = None
     try:
-        gateway = CcxtGateway(config.exchange, credentials=credentials, sandbox=mode == "sandbox")
+        gateway = CcxtGateway(
+            config.exchange,
+            credentials=credentials,
+            sandbox=mode == "sandbox",
+            ban_file=default_ban_file(config.exchange, sandbox=mode == "sandbox"),
+        )
     except TriarbError as error:
         checks.append(_refused("exchange", error))
     if gateway is not None:

@@ -7,7 +7,7 @@ import attrs
 
 from triarb.exceptions import LedgerError, TradingRefused, UsageError
 from triarb.finders import BoundedCycleFinder
-from triarb.gateways.ccxt import CcxtGateway
+from triarb.gateways.ccxt import CcxtGateway, default_ban_file
 from triarb.gateways.ccxt.armed import Armed
 from triarb.gateways.ccxt.instances import data_instance, exchange_class
 from triarb.gateways.ccxt.orders import check_look_up
@@ -156,7 +156,11 @@ def _sandbox_refusal(exchange: str) -> TradingRefused | None:
 def _paper(config: TradingConfig) -> PaperGateway:
     """No key comes near it."""
     return PaperGateway(
-        CcxtGateway(config.exchange, poll_seconds=float(config.interval_seconds)),
+        CcxtGateway(
+            config.exchange,
+            poll_seconds=float(config.interval_seconds),
+            ban_file=default_ban_file(config.exchange),
+        ),
         balances={money.currency: plain(money.amount) for money in config.balance},
         fees=None if config.fee_bps is None else FeeSchedule.flat(config.fee_bps),
         latency_ms=float(config.latency_ms),
@@ -182,4 +186,5 @@ def _with_keys(config: TradingConfig, armed: Armed | None) -> CcxtGateway:
         sandbox=armed is None,
         armed=armed,
         poll_seconds=float(config.interval_seconds),
+        ban_file=default_ban_file(config.exchange, sandbox=armed is None),
     )

@@ -64,9 +64,9 @@ def _from_snapshot(snapshot: Snapshot, override: FeeSchedule | None) -> Loaded:
 
 
 async def _fetch(exchange: str, override: FeeSchedule | None) -> Loaded:
-    from triarb.gateways.ccxt import CcxtGateway  # noqa: PLC0415 - imports ccxt
+    from triarb.gateways.ccxt import CcxtGateway, default_ban_file  # noqa: PLC0415 - imports ccxt
 
-    async with CcxtGateway(exchange) as gateway:
+    async with CcxtGateway(exchange, ban_file=default_ban_file(exchange)) as gateway:
         markets = await gateway.markets()
         fees = override or await gateway.fees()
         quotes = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ from triarb.clock import Clock
 from triarb.exceptions import UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.armed import production_guard
+from triarb.gateways.ccxt.bans import BanFile
 from triarb.gateways.ccxt.credentials import Credentials
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
@@ -29,6 +31,7 @@ class Connector:
         recv_window_ms: how long a request is good for.
         timeout_ms: how long an answer is waited for.
         clock: tells the times.
+        ban_file: where a ban is kept over a restart; None keeps it in this process.
         may_act: raises where production must not be sent an order.
         limiter: one for both instances, since the exchange counts addresses; None before one is made.
     """
@@ -40,6 +43,7 @@ class Connector:
     recv_window_ms: int
     timeout_ms: int
     clock: Clock
+    ban_file: Path | None
     may_act: Callable[[], None]
     limiter: Limiter | None = None
 
@@ -124,6 +128,7 @@ class Connector:
 
     def _watch(self, exchange: Any, guard: Guard | None, *, urgent: bool) -> None:
         if self.limiter is None:
-            self.limiter = Limiter(exchange, self.clock)
+            bans = None if self.ban_file is None else BanFile(self.ban_file)
+            self.limiter = Limiter(exchange, self.clock, bans)
         watch(exchange, guard, self.limiter.heard)
         use_limiter(exchange, self.limiter, urgent=urgent)

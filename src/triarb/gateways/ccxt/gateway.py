@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -63,6 +64,8 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         recv_window_ms: how long after its time stamp the exchange may still take an order, where it knows such a limit.
         timeout_ms: how long an answer is waited for.
         clock: tells the times, those that requests are signed with included; None is the machine's.
+        ban_file: where a ban is kept, so that the next process asks nothing before its end either; None keeps it in this
+            process. The commands take `default_ban_file`.
 
     Attributes:
         malformed: the spot markets whose data make no sense, and why; they are left out of `markets`.
@@ -71,6 +74,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         SourceError: `source.unknown_exchange`.
         TradingRefused: `gateway.no_sandbox` or `gateway.foreign_sandbox`; `gateway.no_look_up` where an order whose
             answer is lost could not be found again.
+        GatewayError: `gateway.ban_file`: that file is damaged. Without credentials it is raised on entry.
         UsageError: an argument that makes no sense.
     """
 
@@ -86,6 +90,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         recv_window_ms: int = 3000,
         timeout_ms: int = 10_000,
         clock: Clock | None = None,
+        ban_file: Path | None = None,
     ) -> None:
         instances.check_between("poll_seconds", poll_seconds, 0.01, 3600)
         self._credentials = credentials
@@ -102,6 +107,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
             recv_window_ms=recv_window_ms,
             timeout_ms=timeout_ms,
             clock=self._clock,
+            ban_file=ban_file,
             may_act=self._check_armed,
         )
         self._exchange = self._connector.exchange

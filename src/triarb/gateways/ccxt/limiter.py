@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from triarb.clock import NS_PER_MS, NS_PER_SECOND, Clock, iso
 from triarb.exceptions import GatewayUnavailable
+from triarb.gateways.ccxt.bans import BanFile
 from triarb.model import Refused
 
 SHARE: Final = 0.9
@@ -28,6 +29,7 @@ COST_PER_ORDER: Final = 2.0
 
 _SLOW_DOWN: Final = (418, 429)
 _UNTOLD_BAN_SECONDS: Final = 60
+_LONGEST_BAN_SECONDS: Final = 366 * 86_400  # Binance's longest is three days
 _ORDER_LIMITS = {  # by exchange: seconds, orders in them, and the header that tells our count
     "binance": ((10, 100, "x-mbx-order-count-10s"), (86_400, 200_000, "x-mbx-order-count-1d")),
 }
@@ -42,9 +44,14 @@ class Limiter:
     Args:
         exchange: a ccxt instance, of which the limits are taken.
         clock: tells the time, and waits.
+        bans: where a ban is kept over a restart; None keeps it in this process.
+
+    Raises:
+        GatewayError: ``gateway.ban_file``.
     """
 
     __slots__ = (
+        "_bans",
         "_clock",
         "_costs",
         "_exchange",
@@ -56,7 +63,7 @@ class Limiter:
         "_window_ns",
     )
 
-    def __init__(self, exchange: Any, clock: Clock) -> None:
+    def __init__(self, exchange: Any, clock: Clock, bans: BanFile | None = None) -> None:
         window_ms = max(float(exchange.rollingWindowSize or 0), 1000.0)
         self._exchange: str = exchange.id
         self._clock = clock
@@ -64,7 +71,8 @@ class Limiter:
         self._limit = window_ms / exchange.rateLimit if exchange.rateLimit else float("inf")
         self._costs: deque[tuple[int, float]] = deque()
         self._used = 0.0
-        self._open_ns = 0
+        self._bans = bans
+        self._open_ns = 0 if bans is None else bans.until_ns()
         self._orders: list[int] = []
         self._told: dict[str, tuple[int, int]] = {}
 
@@ -107,10 +115,11 @@ class Limiter:
 
     def _closed(self, wait_ns: int) -> GatewayUnavailable:
         until = iso(self._clock.now_ns() + wait_ns)
+        kept = "" if self._bans is None else f"; a ban is kept in {self._bans.path}"
         return GatewayUnavailable(
             f"{self._exchange}: nothing is sent before {until}: it was asked too often",
             code="gateway.banned",
-            hint="ask less often; other programs on this address count too",
+            hint=f"ask less often; other programs on this address count too{kept}",
         )
 
     def heard(self, status: int, headers: Mapping[str, str]) -> None:
@@ -118,9 +127,11 @@ class Limiter:
         now_ns = self._clock.now_ns()
         told = {str(name).lower(): str(value) for name, value in headers.items()}
         if status in _SLOW_DOWN:
-            self._open_ns = max(
-                self._open_ns, now_ns + _retry_after_ns(told.get("retry-after"), now_ns)
-            )
+            until_ns = now_ns + _retry_after_ns(told.get("retry-after"), now_ns)
+            if until_ns > self._open_ns:
+                self._open_ns = until_ns
+                if self._bans is not None:
+                    self._bans.keep(until_ns)
         for _, _, header in _ORDER_LIMITS.get(self._exchange, ()):
             if told.get(header, "").isdecimal():
                 self._told[header] = (now_ns, int(told[header]))
@@ -177,10 +188,13 @@ def use_limiter(exchange: Any, limiter: Limiter, *, urgent: bool) -> None:
 
 def _retry_after_ns(value: str | None, now_ns: int) -> int:
     """What `Retry-After` says, seconds or a date (RFC 9110, 10.2.3); a minute where it says nothing we can read."""
-    if value is not None and value.strip().isdecimal():
-        return int(value) * NS_PER_SECOND
+    digits = (value or "").strip()
+    if digits.isdecimal():
+        seconds = int(digits) if len(digits) < 10 else _LONGEST_BAN_SECONDS
+        return min(seconds, _LONGEST_BAN_SECONDS) * NS_PER_SECOND
     try:
         until = parsedate_to_datetime(value or "")
     except ValueError:
         return _UNTOLD_BAN_SECONDS * NS_PER_SECOND
-    return max(round(until.timestamp()) * NS_PER_SECOND - now_ns, 0)
+    left_ns = round(until.timestamp()) * NS_PER_SECOND - now_ns
+    return min(max(left_ns, 0), _LONGEST_BAN_SECONDS * NS_PER_SECOND)
