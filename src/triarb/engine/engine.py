@@ -358,6 +358,7 @@ class Engine:
             number=self.ledger.portfolio().started + 1,
             outgoing=self._gate.outgoing,
             unwritten=self._gate.unwritten,
+            markets=self.gateway.markets,
         )
 
     async def _journal_halt(self) -> None:

@@ -1,7 +1,7 @@
 """What an executor may use, and how it is set."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
@@ -16,6 +16,7 @@ from triarb.gateways.last_word import last_word
 from triarb.ledger import Ledger
 from triarb.model import (
     EngineEvent,
+    Market,
     Order,
     OrderBook,
     Purpose,
@@ -43,6 +44,7 @@ class ExecutionContext:
         number: the execution's.
         outgoing: what `send` has under way, so that a halt can wait for it.
         unwritten: where events go that the ledger does not take.
+        markets: reads the markets' steps and limits, asked after an order was rejected; None keeps to those in `rates`.
     """
 
     gateway: Trading
@@ -56,6 +58,7 @@ class ExecutionContext:
     number: int
     outgoing: Outgoing = attrs.field(factory=Outgoing)
     unwritten: Unwritten = attrs.field(factory=Unwritten)
+    markets: Callable[[], Awaitable[Sequence[Market]]] | None = None
 
     async def send(self, order: Order, purpose: Purpose, until_ns: int) -> Submission | Refused:
         """Send an order whose intent is durable, once, if the gate lets it pass and it is not late.

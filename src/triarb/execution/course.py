@@ -102,6 +102,8 @@ class Course:
         self._record = Record(context.ledger, context.clock, context.unwritten)
         self._deadline_ns = context.clock.now_ns() + round(settings.cycle_seconds * NS_PER_SECOND)
         self._read_ns = plan.decided_ns
+        self._rates = context.rates
+        self._rejections = 0
         self._stop: Finish | None = None
         self._refusal: TradingRefused | None = None
 
@@ -161,7 +163,7 @@ class Course:
         self, now: Stranded, *, widely: bool
     ) -> tuple[dict[str, OrderBook], RateView]:
         """The books that tell the ways back, as far as they can be read now, and their markets."""
-        rates = self._context.rates
+        rates = self._rates
         symbols = worth_reading(self._plan, rates, now, widely=widely)
         answers = await asyncio.gather(*map(self._book, symbols))
         self._read_ns = self._context.clock.now_ns()
@@ -175,6 +177,23 @@ class Course:
             return None
         return book if isinstance(book, OrderBook) and book.symbol == symbol else None
 
+    async def _read_rules(self) -> None:
+        """Read the markets' steps and limits again where an order was rejected since: they may be others by now.
+
+        What cannot be read leaves all as it was.
+        """
+        rejections, read = len(self._refused_by()), self._context.markets
+        if rejections == self._rejections or read is None:
+            return
+        self._rejections = rejections
+        try:
+            markets = {market.symbol: market for market in await read()}
+        except Exception:  # noqa: BLE001 - as with a book that cannot be read
+            return
+        known = self._rates.markets
+        now = {symbol: markets.get(symbol, market) for symbol, market in known.items()}
+        self._rates = attrs.evolve(self._rates, markets=now)
+
     # Turning back
 
     async def _back(self, end: Finish) -> Finish:
@@ -186,6 +205,7 @@ class Course:
             turns = [one for one in self._sent if one.leg > len(self._plan.legs)]
             if len(turns) >= policy.max_orders or self._late() is not None:
                 return end
+            await self._read_rules()
             books, view = await self._market(self._off_plan(), widely=True)
             trade = self._turn(books, without(view, self._given_up()))
             if isinstance(trade, PlannedLeg):

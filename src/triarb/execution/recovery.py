@@ -150,6 +150,7 @@ async def recover(
             execution.number,
             outgoing or Outgoing(),
             unwritten or Unwritten(),
+            gateway.markets,
         )
         one = _One(execution, context, settings or Settings())
         end = await one.recovered()
