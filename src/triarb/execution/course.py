@@ -200,7 +200,8 @@ class Course:
         """Turn what is off the plan back, trade by trade, as far as budget, time and the gate allow."""
         policy = self._settings.unwinding
         if self._refused_by():  # perhaps its balances lag behind our fills
-            await self._context.clock.sleep(self._settings.retry_seconds)
+            pause = self._context.clock.sleep(self._settings.retry_seconds)
+            await asyncio.gather(pause, self._read_rules())
         while self._stop is None:
             turns = [one for one in self._sent if one.leg > len(self._plan.legs)]
             if len(turns) >= policy.max_orders or self._late() is not None:
