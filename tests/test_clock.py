@@ -1,6 +1,7 @@
 """Clocks: monotone, and obedient; times as text and back."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,14 +16,26 @@ times_ns = st.integers(FIRST_NS, LAST_NS)
 
 
 def test_system_clock_runs_on_monotonic_time(monkeypatch):
-    """It starts at wall time; a wall clock set back afterwards moves it neither back nor forward."""
+    """D8: it starts at wall time; a wall clock set back afterwards moves it neither back nor forward."""
     wall, ran = [1_000 * NS_PER_SECOND], [7]
     monkeypatch.setattr("time.time_ns", lambda: wall[0])
-    monkeypatch.setattr("time.monotonic_ns", lambda: ran[0])
+    monkeypatch.setattr("time.clock_gettime_ns", lambda _: ran[0])
     clock = SystemClock()
     assert clock.now_ns() == 1_000 * NS_PER_SECOND
     wall[0], ran[0] = 0, 12
     assert clock.now_ns() == 1_000 * NS_PER_SECOND + 5
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no CLOCK_BOOTTIME")
+def test_a_suspension_counts_as_time(monkeypatch):
+    """D9: Linux's monotonic clock stands still in a suspended machine, so that what was decided before would look fresh."""
+    suspended = 3600 * NS_PER_SECOND
+    passing = {time.CLOCK_BOOTTIME: 7, time.CLOCK_MONOTONIC: 7}
+    monkeypatch.setattr("time.clock_gettime_ns", passing.__getitem__)
+    clock = SystemClock()
+    before_ns = clock.now_ns()
+    passing[time.CLOCK_BOOTTIME] += suspended
+    assert clock.now_ns() == before_ns + suspended
 
 
 async def test_system_clock_sleeps_as_asyncio_does(monkeypatch):

@@ -30,20 +30,28 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock(Clock):
-    """The machine's clock, made monotone: wall time at its birth, plus what the monotonic clock has run since.
+_PASSING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux's monotonic one sleeps too
 
-    A wall clock that is set back or forward while triarb runs cannot make a quote older or younger.
+
+def _passed_ns() -> int:
+    return time.clock_gettime_ns(_PASSING)
+
+
+class SystemClock(Clock):
+    """The machine's clock, made monotone: wall time at its birth, plus what has really passed since.
+
+    A wall clock that is set back or forward while triarb runs cannot make a quote older or younger. The time that a
+    machine was suspended counts.
     """
 
     __slots__ = ("_offset_ns",)
 
     def __init__(self) -> None:
-        self._offset_ns = time.time_ns() - time.monotonic_ns()
+        self._offset_ns = time.time_ns() - _passed_ns()
 
     def now_ns(self) -> int:
-        """Wall time at creation plus monotonic time since."""
-        return self._offset_ns + time.monotonic_ns()
+        """Wall time at creation plus the time since."""
+        return self._offset_ns + _passed_ns()
 
     async def sleep(self, seconds: float, /) -> None:
         """Sleep in real time."""

@@ -1,7 +1,7 @@
 """What an executor may use, and how it is set."""
 
-import math
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import attrs
 
@@ -112,9 +112,20 @@ class ExecutionContext:
         )
 
 
+_LONGEST_SECONDS: Final = 86_400 * 365
+"""A year: far beyond any use, and within what nanoseconds are counted in."""
+
+
 def _seconds(_: object, attribute: "attrs.Attribute[float]", value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{attribute.name} is {value}", hint="give seconds, above zero")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 < value <= _LONGEST_SECONDS):
+        raise UsageError(f"{attribute.name} is {value!r}", hint="give seconds, above zero")
+
+
+def _unwinding(_: object, attribute: "attrs.Attribute[Unwinding]", value: object) -> None:
+    if not isinstance(value, Unwinding):
+        hint = 'give an Unwinding, such as Unwinding("cheapest")'
+        raise UsageError(f"{attribute.name} is {value!r}", hint=hint)
 
 
 @attrs.frozen
@@ -130,7 +141,7 @@ class Settings:
         retry_seconds: the wait before the books are read again where there was no way back, or an order found nothing.
     """
 
-    unwinding: Unwinding = attrs.field(factory=Unwinding)
+    unwinding: Unwinding = attrs.field(factory=Unwinding, validator=_unwinding)
     leg_seconds: float = attrs.field(default=15.0, validator=_seconds)
     cycle_seconds: float = attrs.field(default=60.0, validator=_seconds)
     retry_seconds: float = attrs.field(default=1.0, validator=_seconds)
