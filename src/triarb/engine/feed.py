@@ -2,14 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
+from triarb.clock import NS_PER_SECOND
 from triarb.exceptions import GatewayError
-from triarb.gateways.gateway import ExchangeGateway
+from triarb.gateways.gateway import ExchangeGateway, Refreshable
 from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
-from triarb.model import Cycle, Fee, OrderBook, Provenance, Quote, Refused, Withdrawn
+from triarb.model import (
+    Cycle,
+    Execution,
+    Fee,
+    Market,
+    OrderBook,
+    OrderOutcome,
+    Provenance,
+    Quote,
+    Refused,
+    Withdrawn,
+)
+
+MARKETS_NS: Final = 3600 * NS_PER_SECOND
+"""How old the markets may become until they are read again."""
 
 
 @attrs.define
@@ -26,6 +42,11 @@ class Feed:
     _gateway: ExchangeGateway
     _batches: AsyncIterator[Sequence[Quote | Withdrawn]]
     _asked: dict[str, Fee | None] = attrs.field(factory=dict)
+    _read_ns: int = attrs.field(init=False)
+    _doubted: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._read_ns = self._gateway.clock.now_ns()
 
     @classmethod
     async def open(cls, gateway: ExchangeGateway) -> "Feed":
@@ -65,6 +86,30 @@ class Feed:
             return True
         return fee.provenance is Provenance.ACCOUNT and fee.token is not None
 
+    async def reread(self) -> Mapping[str, Market]:
+        """The markets as the exchange lists them now, by symbol; what is not listed any more is inactive.
+
+        The rates have them from now on. Where the exchange does not say, they stay as they were.
+        """
+        self._read_ns, self._doubted = self._gateway.clock.now_ns(), False
+        known = self.rates.view()
+        try:
+            if isinstance(self._gateway, Refreshable):
+                await self._gateway.refresh()
+            listed = {market.symbol: market for market in await self._gateway.markets()}
+        except GatewayError:
+            return known.markets
+        gone = {s: attrs.evolve(m, active=False) for s, m in known.markets.items()}
+        markets = {**gone, **listed}
+        if markets != dict(known.markets):
+            self.rates = RateTable(markets.values(), self.fees, self.rates.view().quotes.values())
+        return markets
+
+    def heed(self, execution: Execution) -> None:
+        """Doubt the markets where an order of `execution` was rejected: the next batch finds them read again."""
+        orders = (*execution.legs, *execution.further)
+        self._doubted |= any(result.outcome is OrderOutcome.REJECTED for result in orders)
+
     async def advance(self, stop: asyncio.Event) -> int | None:
         """Wait for the next batch and take it in.
 
@@ -83,6 +128,8 @@ class Feed:
         changes = None if batch.cancelled() else batch.result()
         if changes is None:
             return None
+        if self._doubted or self._gateway.clock.now_ns() >= self._read_ns + MARKETS_NS:
+            await self.reread()
         for change in changes:
             self.rates.update(change)
         return len(changes)

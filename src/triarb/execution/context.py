@@ -1,6 +1,6 @@
 """What an executor may use, and how it is set."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import attrs
@@ -16,6 +16,7 @@ from triarb.gateways.last_word import last_word
 from triarb.ledger import Ledger
 from triarb.model import (
     EngineEvent,
+    Market,
     Order,
     OrderBook,
     Purpose,
@@ -43,6 +44,7 @@ class ExecutionContext:
         number: the execution's.
         outgoing: what `send` has under way, so that a halt can wait for it.
         unwritten: where events go that the ledger does not take.
+        markets: reads the markets again, by symbol; None where they stay as `rates` has them.
     """
 
     gateway: Trading
@@ -56,6 +58,7 @@ class ExecutionContext:
     number: int
     outgoing: Outgoing = attrs.field(factory=Outgoing)
     unwritten: Unwritten = attrs.field(factory=Unwritten)
+    markets: Callable[[], Awaitable[Mapping[str, Market]]] | None = None
 
     async def send(self, order: Order, purpose: Purpose, until_ns: int) -> Submission | Refused:
         """Send an order whose intent is durable, once, if the gate lets it pass and it is not late.
@@ -116,9 +119,9 @@ _LONGEST_SECONDS: Final = 86_400 * 365
 """A year: far beyond any use, and within what nanoseconds are counted in."""
 
 
-def _seconds(_: object, attribute: "attrs.Attribute[float]", value: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 < value <= _LONGEST_SECONDS):
+def _seconds(_: object, attribute: "attrs.Attribute[float]", value: object) -> None:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    if not 0 < number <= _LONGEST_SECONDS:
         raise UsageError(f"{attribute.name} is {value!r}", hint="give seconds, above zero")
 
 

@@ -47,9 +47,9 @@ def _false_fills(fills: Iterable[Fill], order: Order, market: Market) -> Iterato
             yield f"{name} has a number that is no Decimal"
         if fill.amount <= 0 or fill.price <= 0:
             yield f"{name} is {fill.amount} at {fill.price}"
-        if not isinstance(fill.trade_id, str) or type(fill.time_ns) is not int:
+        if not _is_text(fill.trade_id) or not _is_whole(fill.time_ns):
             yield f"{name} at {fill.time_ns!r} has an id or a time that is none"
-        if not all(isinstance(asset, str) and asset for asset in fill.fees):
+        if not all(map(_is_text, fill.fees)) or "" in fill.fees:
             yield f"{name} was charged in something that is no asset"
         with arithmetic():
             traded = {market.base: fill.amount, market.quote: fill.amount * fill.price}
@@ -61,6 +61,14 @@ def _false_fills(fills: Iterable[Fill], order: Order, market: Market) -> Iterato
         )
         if worse:
             yield f"{name} is at {fill.price}, beyond the limit of {order.price}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int
 
 
 def _is_exact(number: object) -> bool:

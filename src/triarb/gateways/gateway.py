@@ -190,6 +190,22 @@ class Listing(Protocol):
 
 
 @runtime_checkable
+class Refreshable(Protocol):
+    """A gateway that reads the markets once, and again when it is asked to: their steps and limits may change."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def refresh(self) -> None:
+        """Read the markets again, for `markets` and for orders; they stay as they are where that fails.
+
+        Raises:
+            GatewayError: the exchange did not say.
+        """
+        ...
+
+
+@runtime_checkable
 class Restorable(Protocol):
     """A simulated account that can go on from the balances of an earlier run."""
 

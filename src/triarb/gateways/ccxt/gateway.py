@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
+import attrs
+
 from triarb.clock import NS_PER_MS, Clock, SystemClock
 from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
@@ -20,7 +22,13 @@ from triarb.gateways.ccxt.orders import check_look_up, expiry_ns
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
-from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway, Listing
+from triarb.gateways.gateway import (
+    DEFAULT_DEPTH,
+    Budgeted,
+    ExchangeGateway,
+    Listing,
+    Refreshable,
+)
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
@@ -39,7 +47,7 @@ from triarb.model import (
 )
 
 
-class CcxtGateway(ExchangeGateway, Budgeted, Listing):
+class CcxtGateway(ExchangeGateway, Budgeted, Listing, Refreshable):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
@@ -233,12 +241,25 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
     # Looking
 
     async def markets(self) -> Sequence[Market]:
-        """All spot markets as they were on entry, those in `malformed` left out.
+        """All spot markets as they were on entry or at the last `refresh`, those in `malformed` left out.
 
         Their `taker` is None: what ccxt says there is its own table's, which `fees` gives as such.
         """
         self._reader()
         return tuple(self._markets.values())
+
+    async def refresh(self) -> None:
+        """Read the markets again; a market that is not listed any more stays, and is inactive.
+
+        Raises:
+            GatewayError: no answer, or one that is none.
+        """
+        data = self._reader()
+        for line in [data] if self._account is None else [data, self._account.line]:
+            await line.load_markets(again=True)
+        listed, self.malformed = spot_markets(data.instance)
+        gone = {s: attrs.evolve(m, active=False) for s, m in self._markets.items()}
+        self._markets = {**gone, **listed}
 
     def quotes(self) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
         """All markets' best bids and asks, asked for in one request every `poll_seconds`.
