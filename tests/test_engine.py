@@ -621,7 +621,7 @@ async def test_fees_are_asked_before_the_books_are_read():
     [
         {"risk": None},
         {"risk": RiskLimits},
-        {"finder": "fast"},
+        {"finder": 5},
         {"sizer": 5},
         {"executor": SequentialExecutor},
         {"ledger": "mine.sqlite"},
@@ -639,9 +639,14 @@ async def test_fees_are_asked_before_the_books_are_read():
 def test_a_part_that_cannot_do_its_work_is_refused_at_once(wrong):
     """E10: not only once a cycle is under way; one error says which part, and what gives one."""
     [name] = wrong
-    parts = {"gateway": ReplayGateway(Tape.of(planted_triangle(), [])), "risk": LIMITS, **wrong}
+    parts = {"gateway": replayed(), "risk": LIMITS, **wrong}
     with pytest.raises(UsageError, match=name) as caught:
         Engine(parts.pop("gateway"), **parts)
     assert caught.value.hint
     with pytest.raises(UsageError, match="gateway"):
         Engine("binance", risk=LIMITS)
+
+
+def replayed():
+    """An account on a tape of one moment."""
+    return ReplayGateway(Tape.of(planted_triangle(), []), balances={"USDT": "1000"})

@@ -33,7 +33,7 @@ def check_parts(
     for (name, (can, example)), part in zip(_PARTS.items(), parts, strict=True):
         if part is None and name not in _REQUIRED:
             continue
-        if isinstance(part, type) or not callable(getattr(part, can, None)):
+        if isinstance(part, type | str) or not callable(getattr(part, can, None)):
             raise UsageError(f"{name} is {part!r}, which cannot {can}", hint=f"such as {example}")
     if isinstance(start, str):
         raise UsageError(f"start is the text {start!r}", hint=f"write start=[{start!r}]")

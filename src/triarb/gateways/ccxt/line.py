@@ -31,7 +31,7 @@ class Line:
         Raises:
             GatewayError: whatever ccxt raised, in our words and with nothing of it attached.
         """
-        await self._call(Wire(), "its markets", "load_markets", again)
+        await self._call(Wire(), "its markets", "load_markets", *[True] * again)
 
     async def ask(self, what: str, method: str, *args: Any) -> Any:
         """Call a method of ccxt's; `what` is what a failure says was asked for.
