@@ -14,6 +14,7 @@ from triarb.cli import main
 from triarb.clock import NS_PER_SECOND
 from triarb.engine import Engine
 from triarb.exceptions import LedgerError, UsageError
+from triarb.execution import halt
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.replay import ReplayGateway
@@ -236,17 +237,17 @@ def test_a_halt_of_no_ledger_says_so(capsys, tmp_path, monkeypatch):
     assert "there is no ledger" in capsys.readouterr().err
     assert HaltLatch(halt_file(mistyped)).reason == "triarb halt"
     (tmp_path / "mine.sqlite").touch()
-    monkeypatch.setattr("triarb.execution.halt._write", refuse_once(monkeypatch))
+    monkeypatch.setattr(halt, "_write", refuse_once(monkeypatch))
     assert main(["halt", str(mistyped), str(tmp_path / "mine.sqlite")]) == 1
     assert HaltLatch(halt_file(tmp_path / "mine.sqlite")).reason == "triarb halt"
 
 
 def refuse_once(monkeypatch):
     """A disk that takes no file the first time."""
-    from triarb.execution.halt import _write
+    writes = halt._write
 
     def write(file, reason):
-        monkeypatch.setattr("triarb.execution.halt._write", _write)
+        monkeypatch.setattr(halt, "_write", writes)
         raise OSError(13, "Permission denied")
 
     return write

@@ -12,7 +12,6 @@ from triarb.gateways.gateway import (
     ExchangeGateway as ExchangeGateway,
     Listing as Listing,
     MarketData as MarketData,
-    Refreshable as Refreshable,
     Restorable as Restorable,
     Trading as Trading,
 )

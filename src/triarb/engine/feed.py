@@ -8,7 +8,7 @@ import attrs
 
 from triarb.clock import NS_PER_SECOND
 from triarb.exceptions import GatewayError
-from triarb.gateways.gateway import ExchangeGateway, Refreshable
+from triarb.gateways.gateway import ExchangeGateway
 from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
 from triarb.model import (
@@ -24,8 +24,11 @@ from triarb.model import (
     Withdrawn,
 )
 
-MARKETS_NS: Final = 3600 * NS_PER_SECOND
-"""How old the markets may become until they are read again."""
+RULES_SECONDS: Final = 600
+"""How often an exchange is asked whether the steps and limits of its markets are the same."""
+
+DOUBT_SECONDS: Final = 60
+"""How soon it is asked after it rejected an order."""
 
 
 @attrs.define
@@ -41,19 +44,57 @@ class Feed:
     rates: RateTable
     _gateway: ExchangeGateway
     _batches: AsyncIterator[Sequence[Quote | Withdrawn]]
+    _markets: tuple[Market, ...]
+    _due_ns: int
     _asked: dict[str, Fee | None] = attrs.field(factory=dict)
-    _read_ns: int = attrs.field(init=False)
-    _doubted: bool = attrs.field(default=False, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._read_ns = self._gateway.clock.now_ns()
 
     @classmethod
     async def open(cls, gateway: ExchangeGateway) -> "Feed":
         """Read the fees and the markets, and begin to listen."""
         fees = await gateway.fees()
-        rates = RateTable(await gateway.markets(), fees)
-        return cls(fees, rates, gateway, gateway.quotes())
+        markets = tuple(await gateway.markets())
+        due_ns = gateway.clock.now_ns() + RULES_SECONDS * NS_PER_SECOND
+        return cls(fees, RateTable(markets, fees), gateway, gateway.quotes(), markets, due_ns)
+
+    async def _renew(self) -> bool:
+        """Begin anew where the markets' steps, limits or list are others by now; the exchange is asked from time to time.
+
+        What cannot be read now is read a little later: until then the old ones count.
+        """
+        now_ns = self._gateway.clock.now_ns()
+        if now_ns < self._due_ns:
+            return False
+        self._due_ns = now_ns + RULES_SECONDS * NS_PER_SECOND
+        try:
+            markets = tuple(await self._gateway.markets())
+            if markets == self._markets:
+                return False
+            fees = await self._gateway.fees()
+        except GatewayError:
+            self._due_ns = now_ns + DOUBT_SECONDS * NS_PER_SECOND
+            return False
+        self.fees, self.rates, self._markets = fees, RateTable(markets, fees), markets
+        self._batches = self._gateway.quotes()
+        self._asked.clear()
+        return True
+
+    async def reread(self) -> Mapping[str, Market]:
+        """The markets now, by symbol, for an execution of which an order was rejected; others begin with the next batch.
+
+        Raises:
+            GatewayError: the exchange did not say.
+        """
+        markets = tuple(await self._gateway.markets())
+        if markets != self._markets:
+            self._due_ns = self._gateway.clock.now_ns()
+        return {market.symbol: market for market in markets}
+
+    def learn(self, execution: Execution) -> None:
+        """Ask sooner where one of its orders was rejected: the rules may be others."""
+        sent = (*execution.legs, *execution.further)
+        if any(result.outcome is OrderOutcome.REJECTED for result in sent):
+            soon_ns = self._gateway.clock.now_ns() + DOUBT_SECONDS * NS_PER_SECOND
+            self._due_ns = min(self._due_ns, soon_ns)
 
     async def fees_of(self, symbols: Iterable[str]) -> FeeSchedule:
         """The fees of nominated markets: a published one, or one with a token, is asked for by name once.
@@ -86,32 +127,8 @@ class Feed:
             return True
         return fee.provenance is Provenance.ACCOUNT and fee.token is not None
 
-    async def reread(self) -> Mapping[str, Market]:
-        """The markets as the exchange lists them now, by symbol; what is not listed any more is inactive.
-
-        The rates have them from now on. Where the exchange does not say, they stay as they were.
-        """
-        self._read_ns, self._doubted = self._gateway.clock.now_ns(), False
-        known = self.rates.view()
-        try:
-            if isinstance(self._gateway, Refreshable):
-                await self._gateway.refresh()
-            listed = {market.symbol: market for market in await self._gateway.markets()}
-        except GatewayError:
-            return known.markets
-        gone = {s: attrs.evolve(m, active=False) for s, m in known.markets.items()}
-        markets = {**gone, **listed}
-        if markets != dict(known.markets):
-            self.rates = RateTable(markets.values(), self.fees, self.rates.view().quotes.values())
-        return markets
-
-    def heed(self, execution: Execution) -> None:
-        """Doubt the markets where an order of `execution` was rejected: the next batch finds them read again."""
-        orders = (*execution.legs, *execution.further)
-        self._doubted |= any(result.outcome is OrderOutcome.REJECTED for result in orders)
-
     async def advance(self, stop: asyncio.Event) -> int | None:
-        """Wait for the next batch and take it in.
+        """Wait for the next batch and take it in; where the markets' rules are others by now, begin anew with them.
 
         Returns:
             How many changes it held; None when there are no more, or `stop` was set first.
@@ -128,8 +145,8 @@ class Feed:
         changes = None if batch.cancelled() else batch.result()
         if changes is None:
             return None
-        if self._doubted or self._gateway.clock.now_ns() >= self._read_ns + MARKETS_NS:
-            await self.reread()
+        if await self._renew():
+            return await self.advance(stop)
         for change in changes:
             self.rates.update(change)
         return len(changes)

@@ -222,7 +222,8 @@ class Course:
             markets = await self._context.markets()
         except Exception:  # noqa: BLE001 - what cannot be read stays as it was, whatever the reason
             return
-        self._rates = attrs.evolve(self._rates, markets={**self._rates.markets, **markets})
+        gone = {s: attrs.evolve(m, active=False) for s, m in self._rates.markets.items()}
+        self._rates = attrs.evolve(self._rates, markets={**gone, **markets})
 
     @abstractmethod
     def _off_plan(self) -> Stranded:

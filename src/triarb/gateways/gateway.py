@@ -47,7 +47,7 @@ class MarketData(Protocol):
 
     @abstractmethod
     async def markets(self) -> Sequence[Market]:
-        """All spot markets, inactive ones included."""
+        """All spot markets, inactive ones included, with steps and limits that are no older than a minute or so."""
         ...
 
     @abstractmethod
@@ -182,22 +182,6 @@ class Listing(Protocol):
     @abstractmethod
     async def orders_since(self, symbol: str, since_ns: int, /) -> Sequence[Listed]:
         """The orders of one market that were placed since then, as far back as the exchange tells, ended ones included.
-
-        Raises:
-            GatewayError: the exchange did not say.
-        """
-        ...
-
-
-@runtime_checkable
-class Refreshable(Protocol):
-    """A gateway that reads the markets once, and again when it is asked to: their steps and limits may change."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    async def refresh(self) -> None:
-        """Read the markets again, for `markets` and for orders; they stay as they are where that fails.
 
         Raises:
             GatewayError: the exchange did not say.

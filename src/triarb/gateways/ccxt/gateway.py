@@ -3,17 +3,15 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-import attrs
-
-from triarb.clock import NS_PER_MS, Clock, SystemClock
+from triarb.clock import NS_PER_MS, NS_PER_SECOND, Clock, SystemClock
 from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.account import Account
 from triarb.gateways.ccxt.armed import Armed, production_guard, unarmed
 from triarb.gateways.ccxt.credentials import Credentials
-from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fees
+from triarb.gateways.ccxt.fees import told_fees
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
@@ -22,18 +20,11 @@ from triarb.gateways.ccxt.orders import check_look_up, expiry_ns
 from triarb.gateways.ccxt.quotes import poll, quotes_method
 from triarb.gateways.ccxt.sandboxes import enter_sandbox, in_sandbox
 from triarb.gateways.ccxt.wire import Guard, watch
-from triarb.gateways.gateway import (
-    DEFAULT_DEPTH,
-    Budgeted,
-    ExchangeGateway,
-    Listing,
-    Refreshable,
-)
+from triarb.gateways.gateway import DEFAULT_DEPTH, Budgeted, ExchangeGateway, Listing
 from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Balance,
-    Fee,
     Listed,
     Market,
     NotFound,
@@ -46,8 +37,11 @@ from triarb.model import (
     Withdrawn,
 )
 
+MARKETS_SECONDS: Final = 60
+"""How old what is known of the markets' steps and limits may be when it is asked for."""
 
-class CcxtGateway(ExchangeGateway, Budgeted, Listing, Refreshable):
+
+class CcxtGateway(ExchangeGateway, Budgeted, Listing):
     """A spot exchange that ccxt knows.
 
     Without credentials it only reads, from production. With them it reads and trades in the exchange's own sandbox;
@@ -116,6 +110,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing, Refreshable):
         self._data: Line | None = None
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
+        self._loaded_ns = 0
         self.malformed: dict[str, str] = {}
         if credentials is not None or armed is not None:
             self._check_trading()
@@ -207,14 +202,10 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing, Refreshable):
         account = None
         async with AsyncExitStack() as stack:
             data = Line(self._ready or self._connected(self._new_data(), stack))
-            await data.load_markets()
             trader = self._new_trader()
             if trader is not None:
                 account = Account(Line(self._connected(trader, stack), self._credentials))
-                await account.line.load_markets()
-            self._markets, self.malformed = spot_markets(data.instance)
-            if not self._markets and not self.malformed:
-                raise data.malformed("its markets", "there is no spot market")
+            await self._load(data, account)
             self._opened = stack.pop_all()
         self._data, self._account = data, account
         return self
@@ -238,28 +229,30 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing, Refreshable):
         stack.push_async_callback(exchange.close)
         return exchange
 
+    async def _load(self, data: Line, account: Account | None, *, again: bool = False) -> None:
+        await data.load_markets(again=again)
+        if account is not None:
+            await account.line.load_markets(again=again)
+        markets, malformed = spot_markets(data.instance)
+        if not markets and not malformed:
+            raise data.malformed("its markets", "there is no spot market")
+        self._markets, self.malformed = markets, malformed
+        self._loaded_ns = self._clock.now_ns()
+
     # Looking
 
     async def markets(self) -> Sequence[Market]:
-        """All spot markets as they were on entry or at the last `refresh`, those in `malformed` left out.
+        """All spot markets, those in `malformed` left out, as they were no more than `MARKETS_SECONDS` ago.
 
         Their `taker` is None: what ccxt says there is its own table's, which `fees` gives as such.
-        """
-        self._reader()
-        return tuple(self._markets.values())
-
-    async def refresh(self) -> None:
-        """Read the markets again; a market that is not listed any more stays, and is inactive.
 
         Raises:
-            GatewayError: no answer, or one that is none.
+            GatewayError: they had to be asked for again, and the exchange did not say.
         """
         data = self._reader()
-        for line in [data] if self._account is None else [data, self._account.line]:
-            await line.load_markets(again=True)
-        listed, self.malformed = spot_markets(data.instance)
-        gone = {s: attrs.evolve(m, active=False) for s, m in self._markets.items()}
-        self._markets = {**gone, **listed}
+        if self._clock.now_ns() - self._loaded_ns >= MARKETS_SECONDS * NS_PER_SECOND:
+            await self._load(data, self._account, again=True)
+        return tuple(self._markets.values())
 
     def quotes(self) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
         """All markets' best bids and asks, asked for in one request every `poll_seconds`.
@@ -308,18 +301,9 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing, Refreshable):
             GatewayUnavailable: no answer.
             UsageError: no such market.
         """
-        line = self._reader()
+        line, account = self.lines
         wanted = [self._market(s).symbol for s in (self._markets if symbols is None else symbols)]
-        own: dict[str, Fee] = {}
-        why = ""
-        if self._account is not None:
-            own, why = await account_fees(self._account.line, None if symbols is None else wanted)
-        missing = [symbol for symbol in wanted if symbol not in own]
-        told = FeeSchedule(own | scheduled_fees(line.instance, missing, why))
-        token = None
-        if self._account is not None and symbols is None:
-            token = await account_token(self._account.line)
-        return told if token is None else told.paid_in(*token)
+        return await told_fees(line, account, wanted, all_of_them=symbols is None)
 
     async def balances(self) -> Mapping[str, Balance]:
         """All assets that are not zero.

@@ -26,12 +26,12 @@ class Line:
     credentials: Credentials | None = None
 
     async def load_markets(self, *, again: bool = False) -> None:
-        """Let ccxt load the markets, or load them `again`.
+        """Let ccxt load the markets; `again` where it knows them already.
 
         Raises:
             GatewayError: whatever ccxt raised, in our words and with nothing of it attached.
         """
-        await self._call(Wire(), "its markets", "load_markets", *[True] * again)
+        await self._call(Wire(), "its markets", "load_markets", again)
 
     async def ask(self, what: str, method: str, *args: Any) -> Any:
         """Call a method of ccxt's; `what` is what a failure says was asked for.
