@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import attrs
@@ -17,12 +17,15 @@ import attrs
 from sandbox.losing import LEAST_EDGE_BPS, LosingEngine
 from sandbox.questions import ask
 from triarb.cli.output import console, print_report, say, table
-from triarb.exceptions import ConfigError, TriarbError, UsageError
+from triarb.exceptions import TriarbError, UsageError
 from triarb.gateways.ccxt import CcxtGateway, Credentials
 from triarb.ledger import SqlLedger
 from triarb.market.snapshot import Snapshot
+from triarb.model import Outcome
 from triarb.operations import Parts, TradingConfig
+from triarb.operations.config import DEFAULT
 from triarb.operations.doctor import examine
+from triarb.operations.parts import choose_mode
 from triarb.report import Report
 from triarb.testing.loopback import LoopbackExchange
 from triarb.testing.market import planted_triangle
@@ -89,14 +92,24 @@ def configuration(environ: Mapping[str, str] | None = None) -> TradingConfig:
             code="sandbox.only",
             hint="leave live false and sandbox true, with the keys of the exchange's own sandbox",
         )
-    named = {"TRIARB_EXCHANGE": "exchange", "TRIARB_API_KEY": "api_key", "TRIARB_SECRET_KEY": "secret_key"}  # fmt: skip
-    missing = [name for name, field in named.items() if field not in config.origins]
-    if missing:
-        raise ConfigError(
-            f"not set: {', '.join(missing)}",
+    told = {
+        "TRIARB_EXCHANGE": config.origins.get("exchange", DEFAULT) != DEFAULT,
+        "TRIARB_API_KEY": config.api_key is not None,
+        "TRIARB_SECRET_KEY": config.secret_key is not None,
+    }
+    if not all(told.values()):
+        raise UsageError(
+            f"not set: {', '.join(name for name, is_told in told.items() if not is_told)}",
             code="sandbox.keys",
             hint="set TRIARB_EXCHANGE (such as binance), and TRIARB_API_KEY and TRIARB_SECRET_KEY to a key of that "
             "exchange's own sandbox; or try it without any: nox -s sandbox -- --loopback",
+        )
+    mode, why = choose_mode(config)
+    if mode != "sandbox":
+        raise UsageError(
+            f"there is no sandbox to trade in: {'; '.join(why)}",
+            code="sandbox.none",
+            hint="name an exchange that has one, such as binance",
         )
     return config
 
@@ -118,6 +131,7 @@ async def rehearse(
         f"{config.exchange}, {source}: {told.cycles} cycles of the smallest size that may lose up to "
         f"{-LEAST_EDGE_BPS} bps each; the least edge of your limits does not hold here, the others do"
     )
+    say(f"transcript: {path}")
     began = Recorder(
         path,
         exchange=config.exchange,
@@ -133,12 +147,11 @@ async def rehearse(
         ended = None if found.failed else await _cycles(config, told, connect)
     if ended is not None:
         print_report(ended, title=f"ledger {config.ledger}", as_json=False)
-    say(f"transcript: {path}")
     if config.exchange == "binance":
         say("where the loopback exchange differs from it:")
         for line in lines(await replay(read(path))):
             say(line)
-    done = 0 if ended is None else ended.outcomes.get("completed", 0)
+    done = 0 if ended is None else ended.outcomes.get(Outcome.COMPLETED, 0)
     say(f"{done} of {told.cycles} cycles were completed")
     return 0 if done >= told.cycles else 1
 
@@ -150,7 +163,7 @@ async def _cycles(
     async with parts.gateway as gateway, SqlLedger(parts.ledger) as ledger:
         engine = LosingEngine(gateway, config, ledger=ledger)
         report = await engine.run(seconds=told.seconds, cycles=told.cycles)
-        for line in await ask(gateway, config.start):
+        for line in await ask(cast("CcxtGateway", gateway), config.start):
             say(line)
     return report
 

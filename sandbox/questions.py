@@ -1,7 +1,8 @@
 """What cycles alone do not ask of an exchange: orders that rest, expire, are too small or too dear, and none at all."""
 
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -37,7 +38,7 @@ async def ask(gateway: CcxtGateway, start: str) -> list[str]:
         return attrs.evolve(order, client_id=client_id, amount=amount, time_in_force=in_force)
 
     rests = named("rests", TimeInForce.GTC)
-    steps = {
+    steps: dict[str, Callable[[], Awaitable[Any]]] = {
         "an order that is not there": lambda: gateway.look_up("sandboxnever", market.symbol),
         "taking back what is not there": lambda: gateway.cancel("sandboxnever", market.symbol),
         "whole or not at all": lambda: gateway.submit(named("fok", TimeInForce.FOK)),
