@@ -380,5 +380,5 @@ def test_an_adverse_move_of_less_than_none_or_more_than_all_is_refused(told: str
         f"gap_bps is {told}",
         "0 to 10000, which is all of it",
     )
-    with pytest.raises(UsageError, match="^gap_bps: "):
+    with pytest.raises(UsageError, match=r"^gap_bps: "):
         as_gap("wide")
