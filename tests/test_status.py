@@ -219,6 +219,19 @@ def test_status_answers_whatever_the_configuration_says(capsys, ledger):
     assert data["limits_note"].startswith("not known: nowhere.toml")
 
 
+def test_a_halt_outlives_the_plug(capsys, ledger):
+    """What would happen if the plug were pulled says that a halt stays, and a resume takes that back."""
+    assert main(["halt", "mine.sqlite", "--reason", "drill"]) == 0
+    code, out = status(capsys, "--json")
+    data = json.loads(out)
+    assert (code, data["halted"]) == (3, "drill")
+    assert data["unplugged"][1:] == [
+        "it stays halted: the next start begins no cycle until triarb resume"
+    ]
+    assert main(["resume", "mine.sqlite", "--by", "Ada"]) == 0
+    assert len(json.loads(status(capsys, "--json")[1])["unplugged"]) == 1
+
+
 def test_a_ledger_without_an_engine_has_limits_too(capsys, tmp_path, monkeypatch):
     """One that no command began has no word on what it ran on."""
     monkeypatch.chdir(tmp_path)

@@ -97,10 +97,13 @@ class Status:
         return {a: amount for (day, a), amount in self.portfolio.realised.items() if day == today}
 
     def unplugged(self) -> list[str]:
-        """What would happen if the process were gone now, one sentence for each execution without an end."""
-        if not self.unfinished:
-            return ["nothing is under way; the next start has nothing to recover"]
-        return [_unplugged(execution) for execution in self.unfinished]
+        """What would happen if the process were gone now: a sentence for each execution without an end, and of a halt."""
+        sentences = [_unplugged(execution) for execution in self.unfinished]
+        if not sentences:
+            sentences = ["nothing is under way; the next start has nothing to recover"]
+        if self.halted is not None:
+            sentences.append("it stays halted: the next start begins no cycle until triarb resume")
+        return sentences
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: amounts as strings."""
