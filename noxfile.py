@@ -70,11 +70,15 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Every test, on the installed package; on the oldest Python with branch coverage."""
+    """Every test, on the installed package; on the oldest Python with branch coverage, and the long proofs besides."""
     install(session, ".[fast,testing]", "tests")
+    # more processes than cores: many tests wait for processes, sockets and disks
+    command = ("pytest", "-q", "-n", "4", "--dist", "worksteal")
     oldest = session.python == PYTHONS[0]
-    coverage = ("--cov", "--cov-report=term") if oldest else ("-m", "not once")
-    session.run("pytest", "-q", "-n", "2", *coverage, *session.posargs, env=ENV)
+    coverage = ("--cov", "--cov-report=term") if oldest else ()
+    session.run(*command, "-m", "not once", *coverage, *session.posargs, env=ENV)
+    if oldest:
+        session.run(*command, "-m", "once", *session.posargs, env=ENV)
 
 
 @nox.session

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 DETECTOR = """
@@ -39,6 +41,7 @@ def run(*arguments: str, stdin: str = "", path: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.once
 def test_the_quick_benchmark_runs_and_its_contenders_agree() -> None:
     """Every contender that is there answers on a generated exchange; one that finds another best cycle would fail it."""
     said = run("-m", "benchmarks", "finders", "--quick")
@@ -61,6 +64,7 @@ def test_octobot_is_asked_line_by_line_and_bounded(tmp_path: Path) -> None:
     assert all(0 <= json.loads(answer)["seconds"] < 1 for answer in answers)
 
 
+@pytest.mark.once
 def test_the_cost_of_an_order_is_told_beside_ccxt_and_the_commits() -> None:
     """Cost: every figure of it is measured on a loopback exchange, the first order after a pause by triarb and by ccxt."""
     said = run("-m", "benchmarks", "cost", "--quick")

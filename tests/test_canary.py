@@ -94,7 +94,7 @@ async def sandbox_run(ledger_path):
 
 
 def test_a_whole_run_shows_no_key(folder, binance, everything_logged, capfd):
-    """Logs at DEBUG, outputs, reprs, events, the ledger's files and the report of a sandbox run hold no key and no signature."""
+    """I13, E12: logs at DEBUG, outputs, reprs, events, the ledger's files and the report of a sandbox run hold no key and no signature."""
     report, shown = asyncio.run(sandbox_run(folder / "run.sqlite"))
     assert sum(report.outcomes.values()) == 1
     posts = [request for request in binance.requests if request.method == "POST"]
@@ -184,7 +184,7 @@ def test_the_whole_command_with_all_that_watches_over_it_shows_no_key(
     ],
 )
 def test_what_goes_wrong_shows_no_key(folder, binance, everything_logged, fault):
-    """An order or a question that fails says so without a key, in its frames and in the log as well."""
+    """I13: an order or a question that fails says so without a key, in its frames and in the log as well."""
 
     async def fail():
         parts = Parts.of(TradingConfig.load())
@@ -255,7 +255,7 @@ def test_what_is_shown_of_a_configuration_is_masked(folder, capsys):
 
 
 def test_keys_are_not_pickled(folder):
-    """Neither a configuration nor the parts made of it can be pickled with a key in them."""
+    """E12: neither a configuration nor the parts made of it can be pickled with a key in them."""
     config = TradingConfig.load()
     for thing in (config, Parts.of(config), config.credentials()):
         with pytest.raises(TypeError):

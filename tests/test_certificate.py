@@ -50,6 +50,7 @@ def closed_walks(rates: RateTable) -> list[tuple[int, Fraction]]:
     ]
 
 
+@pytest.mark.once
 @given(rate_tables(max_assets=5, max_markets=10))
 def test_a_proof_is_made_exactly_where_nothing_profits(rates: RateTable):
     """There is a certificate just where no cycle's exact rate beats one, of any length; and it verifies."""
@@ -62,6 +63,7 @@ def test_a_proof_is_made_exactly_where_nothing_profits(rates: RateTable):
         assert (certificate.slack, certificate.max_legs, certificate.held) == (0, None, frozenset())
 
 
+@pytest.mark.once
 @given(exchanges(max_assets=5, max_markets=10, sound=True))
 def test_the_smallest_fee_is_that_of_the_best_cycle_by_leg(exchange):
     """Against every cycle: one minus the inverse of the largest geometric mean rate, and never below zero."""
@@ -146,6 +148,7 @@ def test_without_rates_all_is_proved():
     assert holds_at_fee_bps(table(0)) == 0.0
 
 
+@pytest.mark.once
 @given(exchanges(max_assets=5, max_markets=10), st.data())
 def test_what_is_verified_is_so(exchange, data):
     """Whatever a certificate says, once it verifies, all cycles it speaks of keep to it."""

@@ -463,6 +463,7 @@ async def test_a_writer_whose_journal_went_on_without_it_sends_nothing(tmp_path)
             assert not gateway.posts()
 
 
+@pytest.mark.once
 def test_of_two_processes_on_one_ledger_one_trades(tmp_path):
     """I15, E6: a second process on the same ledger ends with a clear word, and no order is its own."""
     path = str(tmp_path / "ledger.sqlite")

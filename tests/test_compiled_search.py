@@ -53,6 +53,7 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@pytest.mark.once
 @both_modes
 @settings(max_examples=60, deadline=None)
 @given(

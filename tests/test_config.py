@@ -257,7 +257,7 @@ def test_amounts_follow_the_start_asset():
 
 
 def test_everything_that_is_wrong_is_told_at_once():
-    """Every mistake of every source, overridden ones as well, each with its source, its value and what to write."""
+    """E11: every mistake of every source, overridden ones as well, each with its source, its value and what to write."""
     with pytest.raises(ConfigError) as caught:
         load(
             'max_notionl = 5\nmax_legs = "3"\nmin_edge_bps = 0.005\n[foo]\nx = 1\n',
@@ -344,7 +344,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_makes_no_sense_is_refused(name):
-    """Each mistake in a file has its code, one problem, a sentence and a mend."""
+    """E11: each mistake in a file has its code, one problem, a sentence and a mend."""
     toml, code = WRONG[name]
     with pytest.raises(ConfigError) as caught:
         load(toml)

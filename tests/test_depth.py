@@ -160,6 +160,7 @@ def profit_of(size: tuple[Amount, ...]) -> Fraction:
     return size[-1].brought - size[0].spent
 
 
+@pytest.mark.once
 @settings(max_examples=250, deadline=None)
 @given(opportunities(), bounds())
 def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds) -> None:
@@ -188,6 +189,7 @@ def test_no_other_size_earns_more(opportunity: Opportunity, bounds: Bounds) -> N
     assert Fraction(answer.profit) <= unrounded(opportunity.cycle, opportunity.books)[1]
 
 
+@pytest.mark.once
 @settings(max_examples=250, deadline=None)
 @given(opportunities())
 def test_confirmed_is_where_some_size_profits(opportunity: Opportunity) -> None:
@@ -220,6 +222,7 @@ def test_a_search_cut_short_certifies_its_gap(
         assert answer.code == "cycle.no_profit_after_rounding"
 
 
+@pytest.mark.once
 @settings(max_examples=150, deadline=None)
 @given(
     opportunities(),
@@ -279,6 +282,7 @@ def most(opportunity: Opportunity, bounds: Bounds) -> Decimal:
     return Decimal(0) if isinstance(answer, Refused) else answer.profit
 
 
+@pytest.mark.once
 @settings(max_examples=100, deadline=None)
 @given(opportunities(), bounds(), st.data())
 def test_a_deeper_book_never_earns_less(

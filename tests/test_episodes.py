@@ -101,6 +101,7 @@ def compare(told: list[dict], expected: list[dict]) -> None:
         assert one["size"] == pytest.approx(other["size"], nan_ok=True)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("compiled", KERNELS)
 @pytest.mark.parametrize("chunk", [37, 5000])
 def test_a_generated_exchange_has_the_episodes_of_fresh_searches(compiled, chunk):

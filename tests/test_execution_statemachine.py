@@ -80,6 +80,8 @@ from triarb.testing.faults import (
 from triarb.testing.faulty import FaultyGateway
 
 D, ZERO = Decimal, Decimal(0)
+pytestmark = pytest.mark.once
+
 decode = lru_cache(4096)(codec.decode)
 START_NS = 1_700_000_000 * NS_PER_SECOND
 BASE = {  # bid, ask; USDT > BTC > ETH > USDT earns about 1 % before fees

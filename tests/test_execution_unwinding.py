@@ -363,6 +363,7 @@ async def test_a_gate_that_breaks_lets_nothing_pass():
     assert account.sent == []
 
 
+@pytest.mark.once
 @given(st.data())
 async def test_any_market_leaves_ledger_and_account_equal(data):
     """I4, I7, I10: whatever the books become between orders, both agree, and no more is lost than stated."""

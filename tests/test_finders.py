@@ -118,6 +118,7 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@pytest.mark.once
 @settings(max_examples=200, deadline=None)
 @given(exchanges(min_assets=3), questions())
 def test_all_finders_give_what_the_oracle_gives(

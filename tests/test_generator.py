@@ -384,6 +384,7 @@ def test_limits_are_plausible():
         assert market.taker is None
 
 
+@pytest.mark.once
 def test_a_hundred_thousand_markets():
     """The largest exchange is made whole, and its ticks begin."""
     exchange = GeneratedExchange(100_000)

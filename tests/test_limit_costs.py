@@ -83,6 +83,7 @@ def executed(
     return results, step, exchange
 
 
+@pytest.mark.once
 @settings(max_examples=100, deadline=None)
 @given(WITHOUT_REBATES)
 def test_what_stays_on_unchanged_books_is_what_the_plan_says(opportunity: Opportunity) -> None:
@@ -102,6 +103,7 @@ def test_what_stays_on_unchanged_books_is_what_the_plan_says(opportunity: Opport
             assert held.get(part.asset, 0) == part.expected
 
 
+@pytest.mark.once
 @settings(max_examples=100, deadline=None)
 @given(WITHOUT_REBATES, st.integers(0, 4), st.integers(1, 9))
 def test_a_fill_or_kill_leg_never_fills_in_part(
@@ -164,6 +166,7 @@ def brought_with(
     return (balance.total if balance else Decimal(0)), wanted, traded
 
 
+@pytest.mark.once
 @settings(max_examples=150, deadline=None)
 @given(WITHOUT_REBATES, st.integers(5, 30))
 def test_a_second_order_wins_what_the_plan_says(opportunity: Opportunity, tenths: int) -> None:
@@ -202,6 +205,7 @@ def goes_on(legs: Sequence[PlannedLeg], filled: Fraction) -> bool:
     return True
 
 
+@pytest.mark.once
 @settings(max_examples=100, deadline=None)
 @given(opportunities(), st.integers(1, 30))
 def test_legs_are_fill_or_kill_where_half_a_fill_cannot_go_on(

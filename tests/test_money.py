@@ -86,7 +86,7 @@ def test_parsing_refuses_text_that_is_no_number(text: str):
     ["NaN", "nan", "sNaN", "-NaN123", "inf", "-Infinity", Decimal("NaN"), Decimal("-Infinity")],
 )
 def test_parsing_refuses_what_is_not_finite(value: str | Decimal):
-    """Neither text nor a Decimal brings in a number that compares with nothing."""
+    """B9: neither text nor a Decimal brings in a number that compares with nothing."""
     with pytest.raises(ValueError, match="is not finite"):
         parse_decimal(value)
 
@@ -185,7 +185,7 @@ def test_plain_as_people_write(number: str, text: str):
 
 @given(amounts, steps)
 def test_round_down_is_the_largest_multiple_not_above(value: Decimal, step: Decimal):
-    """A multiple of the step, never above the value, and less than a step below it; below zero as well."""
+    """B7: a multiple of the step, never above the value, and less than a step below it; below zero as well."""
     rounded = round_down(value, step)
     assert (Fraction(rounded) / Fraction(step)).denominator == 1
     assert rounded <= value

@@ -72,6 +72,7 @@ def monitors(rates: RateTable, **question) -> list[CertifiedCycleMonitor]:
     ]
 
 
+@pytest.mark.once
 @settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_after_any_changes_it_answers_as_a_fresh_search(data):
@@ -132,6 +133,7 @@ def agrees(
         assert certificate.proves_none
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("compiled", KERNELS)
 def test_a_generated_exchange_is_followed_tick_by_tick(compiled):
     """Hundreds of ticks of sixty markets with planted dislocations: every answer as a fresh search gives it."""

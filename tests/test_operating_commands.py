@@ -229,6 +229,7 @@ class _Gone(BaseException):
     """The process is gone."""
 
 
+@pytest.mark.once
 def test_what_stays_stuck_is_exit_code_4_and_a_persons_word_ends_it(capsys, binance):
     """A8: stuck is told by recover, status and resume; resolve and the next recover end it."""
     path = cut_off()

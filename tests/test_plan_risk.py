@@ -80,6 +80,7 @@ def best_way_back(view: RateView, held: str, start: str, gap_bps: Decimal) -> Fr
     return best
 
 
+@pytest.mark.once
 @settings(max_examples=200)
 @given(rate_tables(max_assets=5), GAPS, st.data())
 def test_the_way_back_is_the_best_of_all(
@@ -93,6 +94,7 @@ def test_the_way_back_is_the_best_of_all(
     assert ratio == best_way_back(view, held, start, gap_bps)
 
 
+@pytest.mark.once
 @given(rate_tables(max_assets=4, sound=True), st.data())
 def test_a_wider_gap_never_brings_more_back(rates: RateTable, data: st.DataObject) -> None:
     """The ratio falls as the gap grows, to zero where it is all, and beyond."""
@@ -197,6 +199,7 @@ def most_back(
     return best
 
 
+@pytest.mark.once
 @settings(max_examples=150, deadline=None)
 @given(opportunities(), TENTHS, GAPS)
 def test_stranded_losses_are_those_of_the_best_way_back(

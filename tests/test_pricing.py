@@ -87,6 +87,7 @@ def nominated_at(cycle: Cycle, factor: str) -> Cycle:
 ANY_EDGE = Bounds(min_edge_bps=Decimal(-10_000))
 
 
+@pytest.mark.once
 @settings(max_examples=200, deadline=None)
 @given(cycles_with_books(), st.sampled_from(["0.5", "1", "1.02"]))
 def test_confirmed_is_what_some_size_earns(
@@ -417,6 +418,7 @@ def naive_amount(leg: Leg, levels: tuple[Level, ...], budget: Fraction) -> Fract
     return amount
 
 
+@pytest.mark.once
 @settings(max_examples=300)
 @given(cycles_with_books(), st.integers(1, 9) | st.integers(10, 16))
 def test_a_given_amount_goes_through_the_books_like_a_naive_walk(
@@ -519,6 +521,7 @@ def limited_markets(draw: st.DrawFn) -> tuple[Market, Decimal]:
     return made, draw(st.decimals("0.1", "9", places=1))
 
 
+@pytest.mark.once
 @given(limited_markets(), st.decimals("0.1", "30", places=1))
 def test_what_a_market_takes_is_what_its_limits_say(
     market_and_price: tuple[Market, Decimal], amount: Decimal

@@ -116,6 +116,7 @@ def by_brute_force(
     return best and (-best[0], best[2])
 
 
+@pytest.mark.once
 @settings(max_examples=250)
 @given(graphs(), st.decimals("0.1", "7", places=1), st.integers(1, 4), st.booleans(), st.data())
 def test_the_best_route_is_the_best_of_all_amounts_on_all_paths(

@@ -120,6 +120,7 @@ def check_is_a_size(priced: Priced, cycle: Cycle, books: Books, max_amount: Deci
 MAX_AMOUNTS = st.none() | st.none() | st.decimals("0.01", "60", places=2)
 
 
+@pytest.mark.once
 @settings(max_examples=400)
 @given(cycles_with_books(), MAX_AMOUNTS)
 def test_no_other_size_earns_more(

@@ -47,6 +47,7 @@ def questions(draw: st.DrawFn) -> tuple[Approved, Portfolio]:
 GAPS = st.sampled_from(["0", "100", "700", "10000"]).map(Decimal)
 
 
+@pytest.mark.once
 @settings(max_examples=150)
 @given(questions(), GAPS)
 def test_a_top_of_book_plan_keeps_every_bound(
@@ -73,6 +74,7 @@ def test_a_top_of_book_plan_keeps_every_bound(
         assert plan.binding == "max_loss"
 
 
+@pytest.mark.once
 @settings(max_examples=150)
 @given(questions(), st.integers(3, 10) | st.integers(11, 18), GAPS)
 def test_a_fixed_plan_keeps_every_bound(

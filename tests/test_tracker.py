@@ -138,6 +138,7 @@ def test_room_is_made_for_cycles(compiled: bool, monkeypatch: pytest.MonkeyPatch
     assert monitor.certificate().held == frozenset()
 
 
+@pytest.mark.once
 def test_making_room_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch):
     """Thousands of ticks in one call, begun with hardly any room: as with room from the beginning."""
     (roomy, *_), ticks = made(300, 4000)
