@@ -161,7 +161,7 @@ async def _cycles(
 ) -> Report:
     parts = Parts.of(config, "sandbox", connect=connect)
     async with parts.gateway as gateway, SqlLedger(parts.ledger) as ledger:
-        engine = LosingEngine(gateway, config, ledger=ledger)
+        engine = LosingEngine(gateway, config, ledger=ledger, **parts.options)
         report = await engine.run(seconds=told.seconds, cycles=told.cycles)
         for line in await ask(cast("CcxtGateway", gateway), config.start):
             say(line)

@@ -424,7 +424,7 @@ LINES = st.lists(
     typed=st.sampled_from([None, None, None, "ada", "bob", "", "yes"]),
 )
 async def test_no_input_arms_production_by_accident(tmp_path, lines, environ, dotenv, typed):
-    """On a machine where one account is rehearsed and examined, no file, environment or word arms anything else.
+    """E11: on a machine where one account is rehearsed and examined, no file, environment or word arms anything else.
 
     Whatever is told, it arms only if live is true by an explicit word, the account, key and digest are those that were
     examined, that account's name was typed or is in the process's own environment, and no machine that tests runs it.

@@ -198,7 +198,7 @@ def test_a_changed_line_with_a_digest_that_fits_breaks_the_next(tmp_path):
 
 
 def test_files_follow_one_another_and_the_oldest_go(tmp_path):
-    """The chain goes on from file to file; what is removed to keep the log small is said in it, and then not missed."""
+    """E15: the chain goes on from file to file; what is removed to keep the log small is said in it, and then not missed."""
     folder = tmp_path / "log"
     write(folder, 200, file_bytes=1_500, keep_bytes=6_000)
     names = [path.name for path in files_in(folder)]

@@ -106,7 +106,7 @@ async def test_the_market_is_traded_on_with_sound_policies() -> None:
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
 async def test_a_broken_policy_sends_nothing(failure, place) -> None:
-    """Each kind of failure at each place ends the run with a violation, before anything was begun or intended."""
+    """E10: each kind of failure at each place ends the run with a violation, before anything was begun or intended."""
     raised, submitted, kinds = await run(place(Broken(failure)))
     assert isinstance(raised, Odd if failure is Odd else PolicyViolation)
     assert submitted == 0

@@ -5,8 +5,10 @@ import json
 import logging
 import pickle
 import pprint
+import threading
 import traceback
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import attrs
@@ -92,7 +94,7 @@ async def sandbox_run(ledger_path):
 
 
 def test_a_whole_run_shows_no_key(folder, binance, everything_logged, capfd):
-    """Logs at DEBUG, outputs, reprs, events, the ledger's files and the report of a sandbox run hold no key and no signature."""
+    """I13, E12: logs at DEBUG, outputs, reprs, events, the ledger's files and the report of a sandbox run hold no key and no signature."""
     report, shown = asyncio.run(sandbox_run(folder / "run.sqlite"))
     assert sum(report.outcomes.values()) == 1
     posts = [request for request in binance.requests if request.method == "POST"]
@@ -107,6 +109,70 @@ def test_a_whole_run_shows_no_key(folder, binance, everything_logged, capfd):
     assert not [text for text in shown if shows(text)]
 
 
+class Watcher(ThreadingHTTPServer):
+    """Keeps what is sent to it; told by an address with a token."""
+
+    def __init__(self):
+        self.told = []
+        watcher = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self):
+                watcher.told.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                self.send_response(200)
+                self.end_headers()
+
+            do_GET = do_POST = answer  # noqa: N815 - what the library looks for
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+
+@pytest.fixture
+def watcher():
+    opened = Watcher()
+    yield opened
+    opened.shutdown()
+    opened.server_close()
+
+
+def test_the_whole_command_with_all_that_watches_over_it_shows_no_key(
+    folder, binance, everything_logged, watcher, capfd
+):
+    """I13: run, halt, resume, status, report and audit with webhook, dead man's switch and acknowledgement: no canary anywhere.
+
+    In what they print, in what is sent to the webhook, in the logs at DEBUG, and in any file: ledger, audit log, limits,
+    acknowledgement, halt.
+    """
+    address = f"http://127.0.0.1:{watcher.server_port}/CANARYTOKEN"
+    Path("triarb.toml").write_text(
+        f'webhook_url = "{address}"\ndead_man_url = "{address}"\ndead_man_seconds = 5\nack_hours = 1\n'
+        'ledger = "run.sqlite"\nmin_edge_bps = 5\ninterval_seconds = 0.01\naudit = "required"\n'
+    )
+    Path("triarb.toml").chmod(0o600)
+    commands = [
+        ["run", "--seconds", "0.1", "--json"], ["ack", "run.sqlite", "--by", "Ada"], ["run", "--cycles", "1"],
+        ["limits", "set", "max_notional", "50 USDT", "run.sqlite", "--by", "Ada"], ["doctor"],
+        ["halt", "run.sqlite", "--reason", "drill"], ["run", "--cycles", "1", "--json"], ["status", "run.sqlite"],
+        ["status", "run.sqlite", "--json"], ["resume", "run.sqlite", "--by", "Ada"], ["recover", "run.sqlite"],
+        ["report", "run.sqlite", "--json"], ["audit", "verify", "run.sqlite"], ["audit", "show", "run.sqlite"],
+        ["config", "show"],
+    ]  # fmt: skip
+    codes = [main(command) for command in commands]
+    assert codes == [0, 0, 0, 0, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0, 0]
+    assert len([request for request in binance.requests if request.method == "POST"]) >= 3
+    alerts = [json.loads(body)["alert"] for body in watcher.told if body]
+    assert {"unattended", "halted"} <= set(alerts)
+    files = [f for f in folder.rglob("*") if f.is_file() and f.name not in (".env", "triarb.toml")]
+    assert any("audit" in str(file) for file in files)
+    shown = [f.read_bytes().decode("latin-1") for f in files]
+    shown += [everything_logged.text, *capfd.readouterr(), *map(bytes.decode, watcher.told)]
+    assert not [text for text in shown if shows(text)]
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -118,7 +184,7 @@ def test_a_whole_run_shows_no_key(folder, binance, everything_logged, capfd):
     ],
 )
 def test_what_goes_wrong_shows_no_key(folder, binance, everything_logged, fault):
-    """An order or a question that fails says so without a key, in its frames and in the log as well."""
+    """I13: an order or a question that fails says so without a key, in its frames and in the log as well."""
 
     async def fail():
         parts = Parts.of(TradingConfig.load())
@@ -189,7 +255,7 @@ def test_what_is_shown_of_a_configuration_is_masked(folder, capsys):
 
 
 def test_keys_are_not_pickled(folder):
-    """Neither a configuration nor the parts made of it can be pickled with a key in them."""
+    """E12: neither a configuration nor the parts made of it can be pickled with a key in them."""
     config = TradingConfig.load()
     for thing in (config, Parts.of(config), config.credentials()):
         with pytest.raises(TypeError):

@@ -5,19 +5,24 @@ import copy
 import json
 import logging
 import pickle
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from decimal import Decimal
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import aiohttp
 import attrs
 import ccxt as ccxt_sync
 import ccxt.async_support as ccxt
+import certifi
 import pytest
+import yarl
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given, strategies as st
 
 from triarb.clock import NS_PER_MS, NS_PER_SECOND, ManualClock
@@ -72,7 +77,7 @@ from triarb.testing.faults import (
     Hang,
     Truncate,
 )
-from triarb.testing.loopback import LoopbackExchange
+from triarb.testing.loopback import LoopbackExchange, LoopbackSession
 from triarb.testing.loopback.messages import symbol_info
 
 D = Decimal
@@ -198,7 +203,7 @@ async def test_quotes_are_what_changed(exchange: LoopbackExchange, gateway: Ccxt
 async def test_polls_are_repeated_then_raised(
     exchange: LoopbackExchange, status: int, body: str, raised: type[TriarbError], code: str
 ) -> None:
-    """Three failed polls in a row are overcome, with growing waits on the clock; four are raised."""
+    """D4, D5: three failed polls in a row are overcome, with growing waits on the clock; four are raised."""
     clock = ManualClock(NS_PER_SECOND)
     async with gateway_to(exchange, clock=clock, credentials=None) as gateway:
         exchange.inject(FaultRule("quotes", Answer(status, body=body), times=3))
@@ -373,7 +378,7 @@ async def test_without_a_factory_ccxt_makes_its_own_session() -> None:
     data = gateway._new_data()
     data.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}
 
-    async def load_markets() -> None:
+    async def load_markets(*_: object) -> None:
         data.open()
         data.set_markets([data.parse_market(symbol_info("ETHUSDT", ETH))])
 
@@ -381,7 +386,7 @@ async def test_without_a_factory_ccxt_makes_its_own_session() -> None:
     gateway._new_data = lambda: data  # type: ignore[method-assign]
     async with gateway:
         session = data.session
-        assert isinstance(session, aiohttp.ClientSession)
+        assert isinstance(session._session, aiohttp.ClientSession)
         assert await gateway.markets() == (ETH,)
     assert session.closed
 
@@ -427,11 +432,81 @@ async def test_a_ready_instance_must_fit(exchange: LoopbackExchange) -> None:
             CcxtGateway(ready, credentials=CANARY)
 
 
+# Where it goes
+
+
+class Misled(LoopbackSession):
+    """Its orders and its questions about them come to another server first, as whoever is in between could arrange it."""
+
+    def __init__(self, exchange: LoopbackExchange, server: TestServer) -> None:
+        super().__init__(exchange.port)
+        self._server = server
+
+    def request(self, method: str, url: Any, **kwargs: Any) -> Any:
+        """Send a request as aiohttp does, redirects and all."""
+        meant = yarl.URL(url)
+        if not meant.path.endswith("/order"):
+            return super().request(method, url, **kwargs)
+        return self._session.request(method, self._server.make_url(meant.path_qs), **kwargs)
+
+
+async def test_no_redirect_is_followed(exchange: LoopbackExchange) -> None:
+    """D11: an order that is told to go elsewhere does not, and is UNKNOWN; a look-up fails, and finds nothing."""
+    told = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        told.append(request.method)
+        there = f"http://127.0.0.1:{exchange.port}{request.path_qs}"
+        return web.Response(status=307, headers={"Location": there}, text="moved")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", elsewhere)
+    async with TestServer(app) as server:
+        misled = gateway_to(exchange, session_factory=lambda: Misled(exchange, server))
+        async with misled as gateway:
+            asked = len(exchange.requests)
+            assert (await gateway.submit(buy())).status is UNKNOWN
+            with pytest.raises(GatewayError):
+                await gateway.look_up("tri1", "ETH/USDT")
+    assert told == ["POST", "GET"]
+    assert len(exchange.requests) == asked
+
+
+async def test_no_redirect_is_followed_through_a_socks_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """D11: the session that ccxt makes for such a proxy follows none either."""
+    given_: list[dict[str, Any]] = []
+    session = SimpleNamespace(post=lambda **kwargs: given_.append(kwargs))
+    monkeypatch.setattr(ccxt.binance, "get_socks_proxy_session", lambda _self, _proxy: session)
+    trader = trading_instance(
+        ccxt.binance, CANARY, timeout_ms=1, recv_window_ms=1, like=None, clock=ManualClock()
+    )
+    trader.get_socks_proxy_session("socks5://127.0.0.1:1").post(data=b"")
+    assert given_ == [{"data": b"", "allow_redirects": False}]
+
+
+async def test_whoever_trades_checks_certificates(exchange: LoopbackExchange) -> None:
+    """D11: also beside a ready instance that does not, whose file of authorities it takes over."""
+    async with exchange.client(verify=False, cafile=certifi.where()) as ready:
+        ready.set_sandbox_mode(True)
+        trader = CcxtGateway(ready, credentials=CANARY)._new_trader()
+        trader.open()
+        try:
+            assert (ready.verify, trader.verify) == (False, True)
+            assert trader.cafile == ready.cafile
+            checked = trader.ssl_context
+            assert (checked.verify_mode, checked.check_hostname) == (ssl.CERT_REQUIRED, True)
+            assert trader.session.connector._ssl is checked
+        finally:
+            await trader.close()
+
+
 # What may be done
 
 
 async def test_read_only_sends_nothing(exchange: LoopbackExchange) -> None:
-    """Without credentials everything about an account is refused, and nothing is sent."""
+    """I16: without credentials everything about an account is refused, and nothing is sent."""
     async with gateway_to(exchange, credentials=None) as gateway:
         asked = len(exchange.requests)
         for use in (
@@ -545,7 +620,7 @@ async def test_a_fill_is_the_engines(exchange: LoopbackExchange, gateway: CcxtGa
 
 
 async def test_the_order_is_sent_as_it_is(exchange: LoopbackExchange, gateway: CcxtGateway) -> None:
-    """One POST, with our own numbers and id as text, a short window, and no word more."""
+    """B7: one POST, with our own numbers and id as text, a short window, and no word more."""
     await gateway.submit(buy(amount="0.5000", price="1234.50"))
     sent = exchange.requests[-1]
     assert sent.host == "testnet.binance.vision"
@@ -627,7 +702,7 @@ async def test_what_is_unknown_is_not_found(gateway: CcxtGateway) -> None:
 async def test_what_cannot_be_sent_exactly_is_not_sent(
     exchange: LoopbackExchange, gateway: CcxtGateway, order: Order, code: str
 ) -> None:
-    """Numbers that ccxt would round, that are none, and ids that do not fit are rejected here, without a POST."""
+    """B9: numbers that ccxt would round, that are none, and ids that do not fit are rejected here, without a POST."""
     submission = await gateway.submit(order)
     assert submission.status is REJECTED
     assert submission.reason.startswith(code)
@@ -748,7 +823,7 @@ async def test_only_what_is_proven_is_a_rejection(
 async def test_an_answer_about_another_order_proves_nothing(
     exchange: LoopbackExchange, gateway: CcxtGateway, change: dict[str, Any]
 ) -> None:
-    """Acceptance needs our id, market, side, amount, price and time in force, an order number and a known status."""
+    """A4, A9: acceptance needs our id, market, side, amount, price and time in force, an order number and a known status."""
     good = {
         "symbol": "ETHUSDT",
         "orderId": 7,
@@ -817,7 +892,7 @@ async def test_an_earlier_answer_says_nothing_of_the_order(
 async def test_ccxt_does_not_send_an_order_again(
     exchange: LoopbackExchange, gateway: CcxtGateway
 ) -> None:
-    """Even if its options ask for retries, one submit is at most one POST."""
+    """I2, A3: even if its options ask for retries, one submit is at most one POST."""
     gateway._own().line.instance.options["maxRetriesOnFailure"] = 3
     exchange.inject(FaultRule("submit", DropAfter()))
     submission = await gateway.submit(buy())

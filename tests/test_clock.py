@@ -1,6 +1,7 @@
 """Clocks: monotone, and obedient; times as text and back."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,15 +15,26 @@ LAST_NS = 253_402_300_800 * NS_PER_SECOND - 1  # the year 9999
 times_ns = st.integers(FIRST_NS, LAST_NS)
 
 
-def test_system_clock_runs_on_monotonic_time(monkeypatch):
-    """It starts at wall time; a wall clock set back afterwards moves it neither back nor forward."""
-    wall, ran = [1_000 * NS_PER_SECOND], [7]
+def test_system_clock_runs_on_a_clock_that_nobody_sets(monkeypatch):
+    """D8: it starts at wall time; a wall clock set back afterwards moves it neither back nor forward."""
+    wall, ran = [1_000 * NS_PER_SECOND], {time.CLOCK_BOOTTIME: 7}
     monkeypatch.setattr("time.time_ns", lambda: wall[0])
-    monkeypatch.setattr("time.monotonic_ns", lambda: ran[0])
+    monkeypatch.setattr("time.clock_gettime_ns", ran.__getitem__)
     clock = SystemClock()
     assert clock.now_ns() == 1_000 * NS_PER_SECOND
-    wall[0], ran[0] = 0, 12
+    wall[0], ran[time.CLOCK_BOOTTIME] = 0, 12
     assert clock.now_ns() == 1_000 * NS_PER_SECOND + 5
+
+
+def test_system_clock_goes_on_while_the_machine_sleeps(monkeypatch):
+    """D9: an hour of sleep is an hour, although the monotonic clock of Linux stands still in it."""
+    ran = {time.CLOCK_BOOTTIME: 7, time.CLOCK_MONOTONIC: 7}
+    monkeypatch.setattr("time.clock_gettime_ns", ran.__getitem__)
+    monkeypatch.setattr("time.monotonic_ns", lambda: ran[time.CLOCK_MONOTONIC])
+    clock = SystemClock()
+    before_ns = clock.now_ns()
+    ran[time.CLOCK_BOOTTIME] += 3600 * NS_PER_SECOND
+    assert clock.now_ns() == before_ns + 3600 * NS_PER_SECOND
 
 
 async def test_system_clock_sleeps_as_asyncio_does(monkeypatch):

@@ -133,6 +133,12 @@ TOLD = {  # a setting: what a variable says, what TOML says, and what both mean
     "interval_seconds": ("0.5", "0.5", Decimal("0.5")),
     "ledger": ("my.sqlite", '"my.sqlite"', Path("my.sqlite")),
     "rehearsals": ("a.sqlite, b.sqlite", '["a.sqlite", "b.sqlite"]', (Path("a.sqlite"), Path("b.sqlite"))),
+    "claim": (
+        "5 USDT, BTC=0.1", '["5 USDT", "0.1 BTC"]', (Money(Decimal(5), "USDT"), Money(Decimal("0.1"), "BTC")),
+    ),
+    "foreign_prefixes": ("web_, bot7-", '["web_", "bot7-"]', ("web_", "bot7-")),
+    "watch_seconds": ("30", "30", Decimal(30)),
+    "freeze": ("yes", "true", True),
     "balance": (
         "5 USDT, BTC=0.1", '["5 USDT", "0.1 BTC"]', (Money(Decimal(5), "USDT"), Money(Decimal("0.1"), "BTC")),
     ),
@@ -251,7 +257,7 @@ def test_amounts_follow_the_start_asset():
 
 
 def test_everything_that_is_wrong_is_told_at_once():
-    """Every mistake of every source, overridden ones as well, each with its source, its value and what to write."""
+    """E11: every mistake of every source, overridden ones as well, each with its source, its value and what to write."""
     with pytest.raises(ConfigError) as caught:
         load(
             'max_notionl = 5\nmax_legs = "3"\nmin_edge_bps = 0.005\n[foo]\nx = 1\n',
@@ -338,7 +344,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_makes_no_sense_is_refused(name):
-    """Each mistake in a file has its code, one problem, a sentence and a mend."""
+    """E11: each mistake in a file has its code, one problem, a sentence and a mend."""
     toml, code = WRONG[name]
     with pytest.raises(ConfigError) as caught:
         load(toml)

@@ -66,7 +66,7 @@ def test_the_guides_env_starts_paper_trading(capsys, exchange):
 
 
 def test_paper_never_sends_a_key(capsys, exchange):
-    """With real-looking keys and `live = true`, too, paper looks only, and nothing private leaves."""
+    """I16: with real-looking keys and `live = true`, too, paper looks only, and nothing private leaves."""
     Path(".env").write_text(
         f"EXCHANGE_NAME={exchange.id}\nAPI_KEY=k1\nSECRET_KEY=s1\nSANDBOX=false\n"
     )

@@ -209,7 +209,7 @@ async def traded(ledger_file, start_ns: int, risk: RiskLimits):
 
 @pytest.mark.parametrize("rolling", [True, False])
 async def test_a_process_killed_after_its_loss_stays_refused(tmp_path, rolling) -> None:
-    """The limit is reached, the process dies at once: the engine that comes next refuses until the day rolls.
+    """E8: the limit is reached, the process dies at once: the engine that comes next refuses until the day rolls.
 
     And where any 24 hours count, until these have passed too.
     """

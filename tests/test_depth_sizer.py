@@ -15,7 +15,7 @@ from triarb.testing.opportunities import approvals, opportunities, portfolios
 @settings(max_examples=100, deadline=None)
 @given(opportunities(), st.data())
 def test_its_plans_keep_every_bound(opportunity: Opportunity, data: st.DataObject) -> None:
-    """Whatever is approved and free, the pipeline finds no fault with a plan, and the ledger keeps it as it is."""
+    """B4: whatever is approved and free, the pipeline finds no fault with a plan, and the ledger keeps it as it is."""
     approved = data.draw(approvals(opportunity))
     portfolio = data.draw(portfolios(opportunity.cycle.start))
     gap_bps = data.draw(st.sampled_from(["0", "100", "10000"]))

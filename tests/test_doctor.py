@@ -115,7 +115,7 @@ async def test_paper_sends_nothing_private(exchange):
     ],
 )
 async def test_what_a_key_may_do(exchange, rights, verdict, saw):
-    """One that can withdraw is refused, one without an address is warned of, and what cannot be read fails."""
+    """E13: one that can withdraw is refused, one without an address is warned of, and what cannot be read fails."""
     exchange.rights.update(rights)
     found = await examine(load())
     [key] = [check for check in found.checks if check.name == "key"]
@@ -142,7 +142,7 @@ async def test_a_clock_that_is_wrong_fails(exchange):
 
 @given(st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(0, 1e5)), min_size=1, max_size=7))
 def test_the_clock_is_never_ok_where_it_could_be_wrong(asked):
-    """Whatever was measured: ok only if the median, with all that it is inexact by, is within a quarter of a second."""
+    """D7: whatever was measured: ok only if the median, with all that it is inexact by, is within a quarter of a second."""
     verdict = judge_clock(asked).verdict
     trips = sorted(trip for _, trip in asked)
     offsets = sorted(abs(offset) for offset, _ in asked)
@@ -201,7 +201,7 @@ async def test_how_long_the_fee_token_lasts(monkeypatch):
 
 
 async def test_ccxt_out_of_range(exchange, monkeypatch):
-    """Older than tested, or without a method that triarb needs, it fails; newer, it warns."""
+    """E14: older than tested, or without a method that triarb needs, it fails; newer, it warns."""
     for tested, verdict in (((9, 0, 0), Verdict.FAILED), ((1, 0, 0), Verdict.WARNING)):
         monkeypatch.setattr(doctor_module, "TESTED", (min(tested, (4, 0)), tested))
         if verdict is Verdict.FAILED:
@@ -214,7 +214,7 @@ async def test_ccxt_out_of_range(exchange, monkeypatch):
 
 
 async def test_the_required_methods_are_all_that_is_called():
-    """The classes of all exchanges have them: none is asked for that only some have."""
+    """E14: the classes of all exchanges have them: none is asked for that only some have."""
     for name in ("binance", "okx", "kraken", "coinbase"):
         assert examining.missing_methods(getattr(ccxt, name)) == []
 

@@ -154,7 +154,7 @@ async def test_an_observer_can_neither_break_nor_block(monkeypatch):
 
 
 async def test_a_lagging_observer_loses_the_oldest(monkeypatch):
-    """An observer too far behind loses events rather than memory; how many is counted."""
+    """E15: an observer too far behind loses events rather than memory; how many is counted."""
     monkeypatch.setattr("triarb.engine.observers.CAPACITY", 2)
     monkeypatch.setattr("triarb.engine.observers.CLOSING_SECONDS", 0.0)
     hold, told = threading.Event(), []

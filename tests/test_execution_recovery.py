@@ -128,7 +128,7 @@ async def test_what_is_missing_halts_until_it_is_explained(ledger):
 
 
 async def test_balances_that_only_lag_halt_nothing(ledger):
-    """A12, B6: a balance that is short when it is first read, and then is not, is no drift."""
+    """A12, B6, B5: a balance that is short when it is first read, and then is not, is no drift."""
     gateway = Silent(USDT=900)
     balances = gateway.balances
 

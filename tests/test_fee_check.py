@@ -161,7 +161,7 @@ def drifted(charged_bps, drift_bps, *unexpected):
 
 
 def test_a_drift_beyond_the_bound_refuses():
-    """risk.fee_drift with the market and its numbers; at the bound, and below the prediction, it passes."""
+    """B3: risk.fee_drift with the market and its numbers; at the bound, and below the prediction, it passes."""
     refused = ask(drifted("7.5", "2.5"))
     assert isinstance(refused, Refused)
     assert refused.code == "risk.fee_drift"

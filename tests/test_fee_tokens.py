@@ -330,7 +330,7 @@ def test_a_bound_on_losses_holds_if_the_token_runs_out(max_loss):
     charged=st.sampled_from(["0", "0.5", "0.75"]),
 )
 def test_whenever_the_token_runs_out_the_worst_case_holds(bnb, rate, charged):
-    """Where it lasts for some legs only, all legs fill, and the result keeps the worst case; where it lasts, what was expected."""
+    """B2: where it lasts for some legs only, all legs fill, and the result keeps the worst case; where it lasts, what was expected."""
     fees = FeeSchedule.flat(rate).paid_in("BNB", charged)
     plan = planned(holding(USDT=1000, BNB=100), fees, MinEdge(0))
     if isinstance(plan, Refused):

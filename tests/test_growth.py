@@ -62,7 +62,7 @@ class Meter:
 
 @pytest.mark.once
 async def test_a_long_run_does_not_grow(tmp_path):
-    """Between a third of its way and its end an engine that trades takes no more files and threads, and hardly memory."""
+    """E15: between a third of its way and its end an engine that trades takes no more files and threads, and hardly memory."""
     made = GeneratedExchange(100, seed=3, dislocations_per_minute=600, taker_fee_bps=1)
     changes = itertools.islice(made.ticks(), TICKS + 1000)
     Tape.write(tmp_path / "tape.jsonl", made.snapshot(), changes)  # read as it is played

@@ -22,8 +22,9 @@ from triarb.gateways.replay import ReplayGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.ledger.accounts import Accounts
 from triarb.market.tape import Tape
-from triarb.model import Intended, Outcome, Proven, Quote, Refused
-from triarb.risk import RiskLimits
+from triarb.model import Approved, Intended, Outcome, Proven, Quote, Refused
+from triarb.risk import AllOf, RiskLimits, RiskPolicy
+from triarb.sizing import DepthSizer
 from triarb.testing.faults import Endpoint
 from triarb.testing.loopback import LoopbackExchange, in_background
 from triarb.testing.market import START_NS, planted_triangle
@@ -208,8 +209,9 @@ def linger(gateway):
         for _ in range(3):
             await asyncio.sleep(0)
         await throttle(cost)
-        await instance.session._session.connector.close()
-        instance.session._session._connector = aiohttp.TCPConnector()
+        session = instance.session._session._session  # behind ours and the loopback one
+        await session.connector.close()
+        session._connector = aiohttp.TCPConnector()
 
     instance.throttle = lingering
 
@@ -308,6 +310,33 @@ async def test_a_leg_decided_on_long_ago_is_decided_on_anew(leg):
     assert execution.outcome is (Outcome.NOTHING if leg == 1 else Outcome.UNWOUND)
     assert len(execution.further) == (0 if leg == 1 else 4 - leg)  # forward, which still pays
     assert {a: b for a, b in ledger.portfolio().balances.items() if b} == held
+
+
+@pytest.mark.parametrize("blocked_in", ["a policy", "the sizer"])
+async def test_what_was_decided_before_the_loop_was_blocked_is_not_sent(blocked_in):
+    """D12: a part that lets nothing else run for two seconds makes what was confirmed before it too old to begin with."""
+    gateway, ledger = replay(), Quick()
+
+    def block():
+        gateway.clock.advance_to(gateway.clock.now_ns() + 2 * NS_PER_SECOND)
+
+    class Slow(RiskPolicy):
+        def review(self, opportunity, portfolio, now_ns, /):
+            block()
+            return Approved(opportunity)
+
+    class Sizing(DepthSizer):
+        def size(self, approved, portfolio, /):
+            block()
+            return super().size(approved, portfolio)
+
+    risk, sizer = (LIMITS, Sizing()) if blocked_in == "the sizer" else (AllOf(LIMITS, Slow()), None)
+    async with gateway:
+        engine = Engine(gateway, risk=risk, sizer=sizer, ledger=ledger, start=["USDT"])
+        [execution] = (await engine.run(cycles=1)).executions
+        held = {a: b.total for a, b in (await gateway.balances()).items() if b.total}
+    assert (execution.outcome, held) == (Outcome.NOTHING, {"USDT": D(1000)})
+    assert "leg.late" in execution.legs[0].reason
 
 
 # A cancellation

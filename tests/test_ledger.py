@@ -342,7 +342,7 @@ def test_text_that_is_no_event_says_what_is_wrong(text, code, what):
 @settings(max_examples=50)
 @given(st.lists(FILLS, max_size=8), st.randoms(use_true_random=False))
 def test_fills_count_once_in_any_order(fills, chance):
-    """Shuffled and duplicated fills give the balances of each trade once, exactly."""
+    """I12, A10: shuffled and duplicated fills give the balances of each trade once, exactly."""
     once = {(f.symbol, f.trade_id): f for f in fills}
     order = [*once.values(), *once.values()]
     chance.shuffle(order)
@@ -383,7 +383,7 @@ def test_read_back_the_accounts_are_the_same(events):
 
 
 def test_fees_in_any_asset_are_booked():
-    """A fee lowers what the trade brought, or another asset altogether; the postings say whose it is."""
+    """E18: a fee lowers what the trade brought, or another asset altogether; the postings say whose it is."""
     bought = fill(fees={"BTC": Decimal("0.001"), "BNB": Decimal("0.5")})
     step = Accounts().step(Filled(0, 1, bought))
     assert step.state.portfolio.balances == {
@@ -746,7 +746,7 @@ async def test_journal_and_postings_are_plain_tables(path):
 
 
 async def test_what_append_returned_from_is_on_disk(path):
-    """Another connection sees the event at once, through a log that is flushed at each commit."""
+    """E2: another connection sees the event at once, through a log that is flushed at each commit."""
     async with SqlLedger(path) as ledger:
         await ledger.append(deposit())
         assert sql(path, "SELECT count(*) FROM journal") == [(1,)]
@@ -987,7 +987,7 @@ async def test_a_write_protected_file_is_named(path, monkeypatch):
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
 async def test_a_truncated_ledger_is_damaged(path, part):
-    """A file that lost its end does not open, in either way."""
+    """E5: a file that lost its end does not open, in either way."""
     await write(path, *(deposit() for _ in range(50)))
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * part)])
@@ -1108,7 +1108,7 @@ async def test_a_new_ledger_has_the_schema_that_the_migrations_lead_to(path):
 
 
 async def test_an_older_ledger_is_backed_up_and_upgraded(path, migrations):
-    """What it held stays, and the copy beside it is what it was; the next upgrade makes a copy of its own."""
+    """E5: what it held stays, and the copy beside it is what it was; the next upgrade makes a copy of its own."""
     held = await write(path, deposit("5"), Halted(0, "by hand"))
     old_schema = schema_of(path)
     path.with_name(f"ledger.sqlite.{HEAD}-1.backup").write_text("an earlier one")
@@ -1138,7 +1138,7 @@ async def test_an_upgrade_that_fails_changes_nothing(path, migrations):
 
 
 async def test_a_newer_ledger_is_left_alone(path):
-    """A schema that this triarb does not know is not touched, not even read."""
+    """E5: a schema that this triarb does not know is not touched, not even read."""
     await write(path, deposit())
     sql(path, "UPDATE alembic_version SET version_num = '9999'")
     before = path.read_bytes()

@@ -81,7 +81,7 @@ async def test_a_full_window_refuses_orders_and_lets_reads_wait():
     ],
 )
 async def test_a_ban_is_silence_until_its_end(headers, seconds):
-    """D1: after 429 nothing goes out until Retry-After, orders and unwinds included."""
+    """D1, I14: after 429 nothing goes out until Retry-After, orders and unwinds included."""
     clock = ManualClock()
     limiter = limiter_at(clock)
     limiter.heard(429, headers)

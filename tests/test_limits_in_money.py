@@ -122,7 +122,7 @@ def test_a_limit_in_another_asset_is_what_it_buys(policy) -> None:
 
 
 def test_a_limit_that_cannot_be_valued_now_refuses() -> None:
-    """risk.unvalued, with why and the proxy in use: no market leads there, too old a price, too thin a book."""
+    """E18: risk.unvalued, with why and the proxy in use: no market leads there, too old a price, too thin a book."""
     stale = Valuation(["BTC/USDT"], min_depth="1 USDT", max_age_ms=10)
     thin = Valuation(["BTC/USDT"], min_depth="1000000 USDT", max_age_ms=10_000)
     none = Valuation(["EUR/USDT"], min_depth="1 USDT", max_age_ms=10_000)

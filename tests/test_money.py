@@ -14,6 +14,7 @@ from triarb.money import (
     MAX_EXPONENT,
     Money,
     arithmetic,
+    as_gap,
     as_money,
     edge_bps,
     from_float,
@@ -86,7 +87,7 @@ def test_parsing_refuses_text_that_is_no_number(text: str):
     ["NaN", "nan", "sNaN", "-NaN123", "inf", "-Infinity", Decimal("NaN"), Decimal("-Infinity")],
 )
 def test_parsing_refuses_what_is_not_finite(value: str | Decimal):
-    """Neither text nor a Decimal brings in a number that compares with nothing."""
+    """B9: neither text nor a Decimal brings in a number that compares with nothing."""
     with pytest.raises(ValueError, match="is not finite"):
         parse_decimal(value)
 
@@ -185,7 +186,7 @@ def test_plain_as_people_write(number: str, text: str):
 
 @given(amounts, steps)
 def test_round_down_is_the_largest_multiple_not_above(value: Decimal, step: Decimal):
-    """A multiple of the step, never above the value, and less than a step below it; below zero as well."""
+    """B7: a multiple of the step, never above the value, and less than a step below it; below zero as well."""
     rounded = round_down(value, step)
     assert (Fraction(rounded) / Fraction(step)).denominator == 1
     assert rounded <= value
@@ -362,3 +363,22 @@ def test_money_is_never_negative_and_has_no_order():
         Money.parse("-1 USDT")
     with pytest.raises(TypeError):
         _ = Money.parse("2 BTC") < Money.parse("3 USDT")
+
+
+@pytest.mark.parametrize("gap_bps", [Decimal(0), Decimal("0.5"), Decimal(10_000)])
+def test_an_adverse_move_is_none_to_all(gap_bps: Decimal):
+    """Both ends may be assumed, by whoever wants to."""
+    assert as_gap(gap_bps) == as_gap(str(gap_bps)) == gap_bps
+
+
+@pytest.mark.parametrize("told", ["-0.1", "10000.1"])
+def test_an_adverse_move_of_less_than_none_or_more_than_all_is_refused(told: str):
+    """The error names the setting, its value and what would do."""
+    with pytest.raises(UsageError) as caught:
+        as_gap(told)
+    assert (str(caught.value.args[0]), caught.value.hint) == (
+        f"gap_bps is {told}",
+        "0 to 10000, which is all of it",
+    )
+    with pytest.raises(UsageError, match=r"^gap_bps: "):
+        as_gap("wide")

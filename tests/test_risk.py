@@ -114,7 +114,7 @@ def test_max_legs() -> None:
 
 
 def test_max_age() -> None:
-    """risk.stale: a book of 50 ms ago is older than 49 ms."""
+    """I11: risk.stale: a book of 50 ms ago is older than 49 ms."""
     assert numbers_of(ask(MaxAge(49)), "risk.stale") == {"age_ms": 50, "max_age_ms": 49}
     assert ask(MaxAge(50)) == Approved(TRIANGLE)
     later = MaxAge(50).review(TRIANGLE, EMPTY, NOW_NS + 1)
@@ -130,7 +130,7 @@ def test_a_book_of_the_future_is_stale() -> None:
 
 
 def test_max_skew() -> None:
-    """risk.skew: books of 20 and 50 ms ago are 30 ms apart."""
+    """I11: risk.skew: books of 20 and 50 ms ago are 30 ms apart."""
     assert numbers_of(ask(MaxSkew(29)), "risk.skew") == {"skew_ms": 30, "max_skew_ms": 29}
     assert ask(MaxSkew(30)) == Approved(TRIANGLE)
 

@@ -78,7 +78,7 @@ def test_a_key_itself_is_itself():
 
 
 def test_a_file_must_be_its_owners_alone(private):
-    """A private file is read without its last line end; one that others may use in any way is refused."""
+    """E12: a private file is read without its last line end; one that others may use in any way is refused."""
     path = private(f"{CANARY}\n")
     assert value(f"file://{path}") == CANARY
     for mode in (0o640, 0o604, 0o620, 0o602, 0o610, 0o666):

@@ -111,7 +111,7 @@ async def test_a_halted_engine_plans_and_sends_nothing(engine):
 
 
 async def test_what_no_market_takes_stays(engine):
-    """A4: below every minimum, or without a way, it stays on record and is said with its code."""
+    """B4: below every minimum, or without a way, it stays on record and is said with its code."""
     await engine.sweep("USDT", carry_out=True)
     await appended(
         engine.ledger,

@@ -279,7 +279,7 @@ POLICIES: dict[str, Callable[[st.DataObject, Opportunity], Pair]] = {
 @settings(max_examples=25)
 @given(st.data())
 def test_a_tighter_policy_never_lets_one_more_through(make, data: st.DataObject) -> None:
-    """Made tighter, it turns no refusal into an approval and widens no bound; so that no plan fits that did not before."""
+    """I18: made tighter, it turns no refusal into an approval and widens no bound; so that no plan fits that did not before."""
     opportunity = data.draw(opportunities())
     portfolio = data.draw(portfolios(opportunity))
     loose, tight = make(data, opportunity)
@@ -350,7 +350,7 @@ def limits(draw: st.DrawFn, opportunity: Opportunity) -> tuple[dict[str, Any], d
 @settings(max_examples=80)
 @given(st.data())
 def test_a_tighter_limit_never_lets_one_more_through(data: st.DataObject) -> None:
-    """RiskLimits with any one limit made tighter, or set where it was not, allows nothing that it did not before."""
+    """I18: RiskLimits with any one limit made tighter, or set where it was not, allows nothing that it did not before."""
     opportunity = data.draw(opportunities())
     portfolio = data.draw(st.just(Portfolio()) | portfolios(opportunity))
     loose, tight = data.draw(limits(opportunity))

@@ -4,14 +4,18 @@ Times are whole nanoseconds since the Unix epoch, UTC. The core never reads a cl
 """
 
 import asyncio
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 NS_PER_SECOND = 1_000_000_000
 NS_PER_MS = 1_000_000
+
+# CLOCK_MONOTONIC stands still on Linux while the machine sleeps (clock_gettime(2)).
+_RUNNING: Final = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
 
 
 class Clock(Protocol):
@@ -31,19 +35,20 @@ class Clock(Protocol):
 
 
 class SystemClock(Clock):
-    """The machine's clock, made monotone: wall time at its birth, plus what the monotonic clock has run since.
+    """The machine's clock, made monotone: wall time at its birth, plus what the machine's own clock has run since.
 
-    A wall clock that is set back or forward while triarb runs cannot make a quote older or younger.
+    A wall clock that is set back or forward while triarb runs cannot make a quote older or younger. On Linux the time
+    that the machine slept counts, so that what was known before is old after it.
     """
 
     __slots__ = ("_offset_ns",)
 
     def __init__(self) -> None:
-        self._offset_ns = time.time_ns() - time.monotonic_ns()
+        self._offset_ns = time.time_ns() - time.clock_gettime_ns(_RUNNING)
 
     def now_ns(self) -> int:
-        """Wall time at creation plus monotonic time since."""
-        return self._offset_ns + time.monotonic_ns()
+        """Wall time at creation plus what has passed since."""
+        return self._offset_ns + time.clock_gettime_ns(_RUNNING)
 
     async def sleep(self, seconds: float, /) -> None:
         """Sleep in real time."""

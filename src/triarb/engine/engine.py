@@ -339,6 +339,7 @@ class Engine:
         work = (executor or self.executor).execute(plan, self._context())
         with self._gate.halting_if_unwritten():
             execution, cancelled = await to_the_end(work, self.stop)
+        self._market.learn(execution)
         self._emit(Executed(execution.ended_ns, execution))
         if cancelled:
             raise asyncio.CancelledError

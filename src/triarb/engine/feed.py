@@ -2,14 +2,33 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
+from triarb.clock import NS_PER_SECOND
 from triarb.exceptions import GatewayError
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.market.fees import FeeSchedule
 from triarb.market.rates import RateTable
-from triarb.model import Cycle, Fee, OrderBook, Provenance, Quote, Refused, Withdrawn
+from triarb.model import (
+    Cycle,
+    Execution,
+    Fee,
+    Market,
+    OrderBook,
+    OrderOutcome,
+    Provenance,
+    Quote,
+    Refused,
+    Withdrawn,
+)
+
+RULES_SECONDS: Final = 600
+"""How often an exchange is asked whether the steps and limits of its markets are the same."""
+
+DOUBT_SECONDS: Final = 60
+"""How soon it is asked after it rejected an order."""
 
 
 @attrs.define
@@ -25,14 +44,46 @@ class Feed:
     rates: RateTable
     _gateway: ExchangeGateway
     _batches: AsyncIterator[Sequence[Quote | Withdrawn]]
+    _markets: tuple[Market, ...]
+    _due_ns: int
     _asked: dict[str, Fee | None] = attrs.field(factory=dict)
 
     @classmethod
     async def open(cls, gateway: ExchangeGateway) -> "Feed":
         """Read the fees and the markets, and begin to listen."""
         fees = await gateway.fees()
-        rates = RateTable(await gateway.markets(), fees)
-        return cls(fees, rates, gateway, gateway.quotes())
+        markets = tuple(await gateway.markets())
+        due_ns = gateway.clock.now_ns() + RULES_SECONDS * NS_PER_SECOND
+        return cls(fees, RateTable(markets, fees), gateway, gateway.quotes(), markets, due_ns)
+
+    async def _renew(self) -> bool:
+        """Begin anew where the markets' steps, limits or list are others by now; the exchange is asked from time to time.
+
+        What cannot be read now is read a little later: until then the old ones count.
+        """
+        now_ns = self._gateway.clock.now_ns()
+        if now_ns < self._due_ns:
+            return False
+        self._due_ns = now_ns + RULES_SECONDS * NS_PER_SECOND
+        try:
+            markets = tuple(await self._gateway.markets())
+            if markets == self._markets:
+                return False
+            fees = await self._gateway.fees()
+        except GatewayError:
+            self._due_ns = now_ns + DOUBT_SECONDS * NS_PER_SECOND
+            return False
+        self.fees, self.rates, self._markets = fees, RateTable(markets, fees), markets
+        self._batches = self._gateway.quotes()
+        self._asked.clear()
+        return True
+
+    def learn(self, execution: Execution) -> None:
+        """Ask sooner where one of its orders was rejected: the rules may be others."""
+        sent = (*execution.legs, *execution.further)
+        if any(result.outcome is OrderOutcome.REJECTED for result in sent):
+            soon_ns = self._gateway.clock.now_ns() + DOUBT_SECONDS * NS_PER_SECOND
+            self._due_ns = min(self._due_ns, soon_ns)
 
     async def fees_of(self, symbols: Iterable[str]) -> FeeSchedule:
         """The fees of nominated markets: a published one, or one with a token, is asked for by name once.
@@ -66,7 +117,7 @@ class Feed:
         return fee.provenance is Provenance.ACCOUNT and fee.token is not None
 
     async def advance(self, stop: asyncio.Event) -> int | None:
-        """Wait for the next batch and take it in.
+        """Wait for the next batch and take it in; where the markets' rules are others by now, begin anew with them.
 
         Returns:
             How many changes it held; None when there are no more, or `stop` was set first.
@@ -83,6 +134,8 @@ class Feed:
         changes = None if batch.cancelled() else batch.result()
         if changes is None:
             return None
+        if await self._renew():
+            return await self.advance(stop)
         for change in changes:
             self.rates.update(change)
         return len(changes)

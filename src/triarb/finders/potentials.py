@@ -20,114 +20,6 @@ MARGIN = 1e-12
 """By edge, what floats are certainly exact to: under potentials that leave it, nothing is hidden."""
 
 
-def release(  # noqa: PLR0912, PLR0915, PLR0917 -- one function, as a compiler wants it
-    edge: int,
-    allowance: float,
-    tails: Sequence[int],
-    heads: Sequence[int],
-    out_first: Sequence[int],
-    in_first: Sequence[int],
-    in_edge: Sequence[int],
-    log_rate: Sequence[float],
-    aside: list[bool],
-    potential: list[float],
-    move: list[float],
-    by_edge: list[int],
-    settled: list[bool],
-) -> list[int]:
-    """Take an edge that is held aside back in, and move potentials until no edge that is not aside stands out.
-
-    An edge from u to v stands out where ``log_rate > potential[v] - potential[u] + allowance``. None does before, but
-    for those aside, and none after. The end of fewer edges is moved: to the middle of the room that its edges leave
-    it, else as little as it must, its neighbours with it.
-
-    Args:
-        edge: the edge.
-        allowance: what each edge may be above its potentials.
-        tails: by edge, the vertex that it leaves; edges are sorted by it.
-        heads: by edge, the vertex that it enters.
-        out_first: edges of tail v are ``range(out_first[v], out_first[v + 1])``.
-        in_first: like `out_first`, for the edges into a vertex, by places in `in_edge`.
-        in_edge: by place, the number of an edge.
-        log_rate: by edge; minus infinity where there is none.
-        aside: by edge, whether it is held aside; written.
-        potential: by vertex; written.
-        move: by vertex, 0.0; work space, left as it was.
-        by_edge: by vertex; work space.
-        settled: by vertex, False; work space, left as it was.
-
-    Returns:
-        Nothing; or, where no potentials are fit, the edges of a cycle from `edge` on that stands out as a whole. It is
-        the one that does so most, and potentials are moved so far that `edge` stands out by no more than it.
-    """
-    u, v = tails[edge], heads[edge]
-    lacking = log_rate[edge] - allowance - (potential[v] - potential[u])
-    if lacking <= 0.0:
-        aside[edge] = False
-        return []
-    outs = out_first[v + 1] - out_first[v]
-    forward = outs <= out_first[u + 1] - out_first[u]
-    first, last = (v, u) if forward else (u, v)
-
-    aside[edge] = False
-    low, high = -math.inf, math.inf
-    for e in range(out_first[first], out_first[first + 1]):
-        if not aside[e]:
-            high = min(high, potential[heads[e]] + allowance - log_rate[e])
-    for place in range(in_first[first], in_first[first + 1]):
-        e = in_edge[place]
-        if not aside[e]:
-            low = max(low, potential[tails[e]] - allowance + log_rate[e])
-    if low <= high:
-        if math.isinf(low) or math.isinf(high):
-            potential[first] = low if math.isinf(high) else high
-        else:
-            potential[first] = (low + high) / 2
-        return []
-    aside[edge] = True
-
-    moved = [first]
-    move[first] = lacking
-    queue = [(-lacking, first)]
-    meets = False
-    while queue and not meets:
-        _, x = heapq.heappop(queue)
-        if settled[x]:
-            continue
-        settled[x] = True
-        meets = x == last
-        begin, end = (out_first[x], out_first[x + 1]) if forward else (in_first[x], in_first[x + 1])
-        for place in range(begin, end if not meets else begin):
-            e = place if forward else in_edge[place]
-            w = heads[e] if forward else tails[e]
-            if aside[e] or settled[w]:
-                continue
-            far = move[x] - (potential[heads[e]] - potential[tails[e]] + allowance - log_rate[e])
-            if far <= move[w]:
-                continue
-            if move[w] == 0.0:
-                moved.append(w)
-            move[w] = far
-            by_edge[w] = e
-            heapq.heappush(queue, (-far, w))
-
-    short = move[last]  # what even the best cycle of the edge gains; zero where there is none
-    for w in moved:
-        if move[w] > short:
-            potential[w] += move[w] - short if forward else short - move[w]
-        move[w] = 0.0
-        settled[w] = False
-    if not meets:
-        aside[edge] = False
-        return []
-    cycle = []
-    x = last
-    while x != first:
-        cycle.append(by_edge[x])
-        x = tails[by_edge[x]] if forward else heads[by_edge[x]]
-    return [edge, *(reversed(cycle) if forward else cycle)]
-
-
 class Potentials:
     """The potentials of a rate table as it stood, kept as its rates change.
 
@@ -144,7 +36,6 @@ class Potentials:
     """
 
     __slots__ = (
-        "_work",
         "allowance",
         "aside",
         "heads",
@@ -172,7 +63,6 @@ class Potentials:
         self.potential = self._guess()
         for edge in range(len(self.heads)):
             self.aside[edge] = self.room(edge) < 0.0
-        self._work = ([0.0] * count, [0] * count, [False] * count)
 
     def _guess(self) -> list[float]:
         """Mid prices, from the assets of most markets on."""
@@ -199,20 +89,91 @@ class Potentials:
         return between + self.allowance - self.log_rate[edge]
 
     def release(self, edge: int) -> list[int]:
-        """See the function."""
-        return release(
-            edge,
-            self.allowance,
-            self.tails,
-            self.heads,
-            self.out_first,
-            self.in_first,
-            self.in_edge,
-            self.log_rate,
-            self.aside,
-            self.potential,
-            *self._work,
+        """Take an edge that is held aside back in, and move potentials until no edge that is not aside stands out.
+
+        An edge from u to v stands out where ``log_rate > potential[v] - potential[u] + allowance``. None does before, but
+        for those aside, and none after. The end of fewer edges is moved: to the middle of the room that its edges leave
+        it, else as little as it must, its neighbours with it.
+
+        Returns:
+            Nothing; or, where no potentials are fit, the edges of a cycle from `edge` on that stands out as a whole. It is
+            the one that does so most, and potentials are moved so far that `edge` stands out by no more than it.
+        """
+        u, v = self.tails[edge], self.heads[edge]
+        lacking = -self.room(edge)
+        self.aside[edge] = False
+        if lacking <= 0.0:
+            return []
+        forward = len(self._leaving(v)) <= len(self._leaving(u))
+        first, last = (v, u) if forward else (u, v)
+        low, high = self._free(first)
+        if low <= high:
+            if math.isinf(low) or math.isinf(high):
+                self.potential[first] = low if math.isinf(high) else high
+            else:
+                self.potential[first] = (low + high) / 2
+            return []
+
+        self.aside[edge] = True
+        move, by_edge = self._moves(first, last, lacking, forward=forward)
+        short = move.get(last, 0.0)  # what even the best cycle of the edge gains
+        for vertex, far in move.items():
+            if far > short:
+                self.potential[vertex] += far - short if forward else short - far
+        if last not in move:
+            self.aside[edge] = False
+            return []
+        cycle, vertex = [], last
+        while vertex != first:
+            cycle.append(by_edge[vertex])
+            vertex = (self.tails if forward else self.heads)[by_edge[vertex]]
+        return [edge, *(reversed(cycle) if forward else cycle)]
+
+    def _leaving(self, vertex: int) -> Sequence[int]:
+        return range(self.out_first[vertex], self.out_first[vertex + 1])
+
+    def _entering(self, vertex: int) -> Sequence[int]:
+        return self.in_edge[self.in_first[vertex] : self.in_first[vertex + 1]]
+
+    def _free(self, vertex: int) -> tuple[float, float]:
+        """The potentials of `vertex` alone, from and to, under which no edge of it stands out; from above to where none are."""
+        ends = [
+            self.potential[self.heads[e]] - self.log_rate[e]
+            for e in self._in_use(self._leaving(vertex))
+        ]
+        begins = [
+            self.potential[self.tails[e]] + self.log_rate[e]
+            for e in self._in_use(self._entering(vertex))
+        ]
+        return (
+            max(begins, default=-math.inf) - self.allowance,
+            min(ends, default=math.inf) + self.allowance,
         )
+
+    def _in_use(self, edges: Iterable[int]) -> Iterable[int]:
+        return (edge for edge in edges if not self.aside[edge])
+
+    def _moves(
+        self, first: int, last: int, lacking: float, *, forward: bool
+    ) -> tuple[dict[int, float], dict[int, int]]:
+        """How far `first` and what depends on it must move, the largest first, and by which edges; until `last` would."""
+        move, by_edge, settled = {first: lacking}, {first: -1}, set[int]()
+        queue = [(-lacking, first)]
+        while queue:
+            _, vertex = heapq.heappop(queue)
+            if vertex in settled:
+                continue
+            settled.add(vertex)
+            if vertex == last:
+                break
+            ends = self.heads if forward else self.tails
+            edges = self._leaving(vertex) if forward else self._entering(vertex)
+            for edge in self._in_use(edges):
+                far = move[vertex] - self.room(edge)
+                if ends[edge] not in settled and far > move.get(ends[edge], 0.0):
+                    move[ends[edge]], by_edge[ends[edge]] = far, edge
+                    heapq.heappush(queue, (-far, ends[edge]))
+        return move, by_edge
 
 
 def prove(rates: RateTable) -> Certificate | None:

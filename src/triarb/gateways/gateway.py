@@ -47,7 +47,7 @@ class MarketData(Protocol):
 
     @abstractmethod
     async def markets(self) -> Sequence[Market]:
-        """All spot markets, inactive ones included."""
+        """All spot markets, inactive ones included, with steps and limits that are no older than a minute or so."""
         ...
 
     @abstractmethod

@@ -135,8 +135,14 @@ class PaperGateway(ExchangeGateway, Restorable, Listing):
         return round(self._latency_ms * NS_PER_MS)
 
     async def markets(self) -> Sequence[Market]:
-        """The source's markets."""
-        return await self._source.markets()
+        """The source's markets, by whose rules simulated orders are taken from now on."""
+        markets = await self._source.markets()
+        if self._matching is not None:
+            known = self._matching.markets
+            for market in markets:
+                if known.get(market.symbol, market) != market:
+                    self._matching.set_market(market)
+        return markets
 
     def quotes(self) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
         """The source's quotes, as they are: they do not know of our orders."""

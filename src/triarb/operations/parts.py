@@ -1,8 +1,8 @@
 """Parts: what a configuration gives an engine: gateway, limits, finder, start and the ledger's place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -45,6 +45,7 @@ class Parts:
         ledger: the ledger's file.
         notes: what a person should know of how the mode was chosen.
         configured: what `begin` journals, but for the time.
+        options: what else an `Engine` is told, by keyword: what of the account is its own, and whether a halt freezes.
     """
 
     gateway: ExchangeGateway
@@ -55,6 +56,7 @@ class Parts:
     ledger: Path
     configured: Configured
     notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = attrs.field(factory=dict)
 
     @classmethod
     def of(
@@ -99,6 +101,7 @@ class Parts:
             ledger,
             Configured(0, digest(config, chosen), config.exchange, chosen, config.account),
             notes,
+            _options(config),
         )
 
     async def begin(self, ledger: SqlLedger, now_ns: int) -> None:
@@ -118,6 +121,16 @@ class Parts:
         if ledger.path is not None:
             await drain(ledger, limits_file(ledger.path))
         await ledger.append(attrs.evolve(mine, at_ns=now_ns))
+
+
+def _options(config: TradingConfig) -> dict[str, Any]:
+    claim = {money.currency: money.amount for money in config.claim}
+    return {
+        "claim": claim or None,
+        "foreign_prefixes": config.foreign_prefixes,
+        "watch_seconds": float(config.watch_seconds),
+        "freeze": config.freeze,
+    }
 
 
 def choose_mode(config: TradingConfig) -> tuple[Mode, tuple[str, ...]]:

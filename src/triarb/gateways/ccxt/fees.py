@@ -11,6 +11,7 @@ from triarb.exceptions import GatewayError, GatewayUnavailable, SourceError
 from triarb.gateways.ccxt.instances import exchange_class
 from triarb.gateways.ccxt.line import NONSENSE, Line
 from triarb.gateways.ccxt.sandboxes import in_sandbox
+from triarb.market.fees import FeeSchedule
 from triarb.market.unified import exact
 from triarb.market.venue_fees import UNTOLD, VENUE_FEES
 from triarb.model import Fee, FeeSide, Provenance
@@ -47,6 +48,28 @@ def scheduled_fees(exchange: Any, symbols: Iterable[str], why: str = "") -> dict
         if fee is not None:
             result[symbol] = fee
     return result
+
+
+async def told_fees(
+    data: Line, account: Line | None, symbols: Collection[str], *, all_of_them: bool
+) -> FeeSchedule:
+    """What the account pays on `symbols`, where the exchange tells it; else what ccxt's table says of a new customer.
+
+    Args:
+        data: whose instance's table it is.
+        account: to the trading instance; None without credentials.
+        symbols: those that are wanted.
+        all_of_them: whether these are all markets, which are then not asked for one by one.
+    """
+    own: dict[str, Fee] = {}
+    why, token = "", None
+    if account is not None:
+        own, why = await account_fees(account, None if all_of_them else symbols)
+    missing = [symbol for symbol in symbols if symbol not in own]
+    told = FeeSchedule(own | scheduled_fees(data.instance, missing, why))
+    if account is not None and all_of_them:
+        token = await account_token(account)
+    return told if token is None else told.paid_in(*token)
 
 
 async def account_fees(line: Line, symbols: Collection[str] | None) -> tuple[dict[str, Fee], str]:

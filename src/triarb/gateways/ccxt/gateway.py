@@ -3,15 +3,15 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from triarb.clock import NS_PER_MS, Clock, SystemClock
+from triarb.clock import NS_PER_MS, NS_PER_SECOND, Clock, SystemClock
 from triarb.exceptions import TradingRefused, UsageError
 from triarb.gateways.ccxt import instances
 from triarb.gateways.ccxt.account import Account
 from triarb.gateways.ccxt.armed import Armed, production_guard, unarmed
 from triarb.gateways.ccxt.credentials import Credentials
-from triarb.gateways.ccxt.fees import account_fees, account_token, scheduled_fees
+from triarb.gateways.ccxt.fees import told_fees
 from triarb.gateways.ccxt.instances import SessionFactory
 from triarb.gateways.ccxt.limiter import Limiter, use_limiter
 from triarb.gateways.ccxt.line import NONSENSE, Line
@@ -25,7 +25,6 @@ from triarb.market.books import parse_book
 from triarb.market.fees import FeeSchedule
 from triarb.model import (
     Balance,
-    Fee,
     Listed,
     Market,
     NotFound,
@@ -37,6 +36,9 @@ from triarb.model import (
     Submission,
     Withdrawn,
 )
+
+MARKETS_SECONDS: Final = 60
+"""How old what is known of the markets' steps and limits may be when it is asked for."""
 
 
 class CcxtGateway(ExchangeGateway, Budgeted, Listing):
@@ -108,6 +110,7 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         self._data: Line | None = None
         self._account: Account | None = None
         self._markets: dict[str, Market] = {}
+        self._loaded_ns = 0
         self.malformed: dict[str, str] = {}
         if credentials is not None or armed is not None:
             self._check_trading()
@@ -199,14 +202,10 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         account = None
         async with AsyncExitStack() as stack:
             data = Line(self._ready or self._connected(self._new_data(), stack))
-            await data.load_markets()
             trader = self._new_trader()
             if trader is not None:
                 account = Account(Line(self._connected(trader, stack), self._credentials))
-                await account.line.load_markets()
-            self._markets, self.malformed = spot_markets(data.instance)
-            if not self._markets and not self.malformed:
-                raise data.malformed("its markets", "there is no spot market")
+            await self._load(data, account)
             self._opened = stack.pop_all()
         self._data, self._account = data, account
         return self
@@ -230,14 +229,29 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
         stack.push_async_callback(exchange.close)
         return exchange
 
+    async def _load(self, data: Line, account: Account | None, *, again: bool = False) -> None:
+        await data.load_markets(again=again)
+        if account is not None:
+            await account.line.load_markets(again=again)
+        markets, malformed = spot_markets(data.instance)
+        if not markets and not malformed:
+            raise data.malformed("its markets", "there is no spot market")
+        self._markets, self.malformed = markets, malformed
+        self._loaded_ns = self._clock.now_ns()
+
     # Looking
 
     async def markets(self) -> Sequence[Market]:
-        """All spot markets as they were on entry, those in `malformed` left out.
+        """All spot markets, those in `malformed` left out, as they were no more than `MARKETS_SECONDS` ago.
 
         Their `taker` is None: what ccxt says there is its own table's, which `fees` gives as such.
+
+        Raises:
+            GatewayError: they had to be asked for again, and the exchange did not say.
         """
-        self._reader()
+        data = self._reader()
+        if self._clock.now_ns() - self._loaded_ns >= MARKETS_SECONDS * NS_PER_SECOND:
+            await self._load(data, self._account, again=True)
         return tuple(self._markets.values())
 
     def quotes(self) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
@@ -287,18 +301,9 @@ class CcxtGateway(ExchangeGateway, Budgeted, Listing):
             GatewayUnavailable: no answer.
             UsageError: no such market.
         """
-        line = self._reader()
+        line, account = self.lines
         wanted = [self._market(s).symbol for s in (self._markets if symbols is None else symbols)]
-        own: dict[str, Fee] = {}
-        why = ""
-        if self._account is not None:
-            own, why = await account_fees(self._account.line, None if symbols is None else wanted)
-        missing = [symbol for symbol in wanted if symbol not in own]
-        told = FeeSchedule(own | scheduled_fees(line.instance, missing, why))
-        token = None
-        if self._account is not None and symbols is None:
-            token = await account_token(self._account.line)
-        return told if token is None else told.paid_in(*token)
+        return await told_fees(line, account, wanted, all_of_them=symbols is None)
 
     async def balances(self) -> Mapping[str, Balance]:
         """All assets that are not zero.

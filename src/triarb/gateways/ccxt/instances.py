@@ -4,6 +4,7 @@ import copy
 import difflib
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from triarb.clock import NS_PER_MS, Clock, SystemClock
@@ -13,21 +14,37 @@ from triarb.gateways.ccxt.credentials import Credentials
 SessionFactory = Callable[[], Any]
 """Makes what ccxt sends its requests through: an `aiohttp.ClientSession`, or something with its methods and `headers`."""
 
-# What a trading instance takes over from a ready one, beside its options: the way to the exchange, not its addresses.
+# What a trading instance takes over from a ready one, beside its options: the way to the exchange, not its addresses, and
+# not whether certificates are checked: they are.
 _SETTINGS = (
     "aiohttp_proxy",
     "aiohttp_trust_env",
+    "cafile",
     "httpProxy",
     "httpsProxy",
     "socksProxy",
     "timeout",
-    "verify",
 )
+_METHODS = frozenset({"delete", "get", "patch", "post", "put"})
 _SPOT_ONLY = {"defaultType": "spot", "fetchCurrencies": False, "fetchMargins": False}
 
 # ccxt writes each request, key and signature included, to its log at DEBUG.
 _log = logging.getLogger("triarb.gateways.ccxt.instance")
 _log.addFilter(lambda record: record.levelno > logging.DEBUG)
+
+
+class StraightSession:
+    """A session that follows no redirect: an answer that points elsewhere is an answer, and proves nothing.
+
+    aiohttp would send an order once more to wherever a 307 points, past every check of where it may go.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._session, name)
+        return partial(found, allow_redirects=False) if name in _METHODS else found
 
 
 def exchange_class(exchange: str) -> Any:
@@ -153,7 +170,21 @@ def _prepared(exchange: Any) -> Any:
         wanted["types"] = ["spot"]
     elif isinstance(types, dict):
         wanted["types"] = {name: name == "spot" for name in types}
+    _keep_straight(exchange)
     return exchange
+
+
+def _keep_straight(exchange: Any) -> None:
+    """Let `exchange` send through sessions that follow no redirect, whoever makes them."""
+    open_, proxied = exchange.open, exchange.get_socks_proxy_session
+
+    def opened(*args: Any, **kwargs: Any) -> None:
+        open_(*args, **kwargs)
+        if not isinstance(exchange.session, StraightSession):
+            exchange.session = StraightSession(exchange.session)
+
+    exchange.open = opened
+    exchange.get_socks_proxy_session = lambda proxy: StraightSession(proxied(proxy))
 
 
 def _without_retries(options: Any) -> Any:

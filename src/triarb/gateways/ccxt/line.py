@@ -25,13 +25,13 @@ class Line:
     instance: Any
     credentials: Credentials | None = None
 
-    async def load_markets(self) -> None:
-        """Let ccxt load the markets.
+    async def load_markets(self, *, again: bool = False) -> None:
+        """Let ccxt load the markets; `again` where it knows them already.
 
         Raises:
             GatewayError: whatever ccxt raised, in our words and with nothing of it attached.
         """
-        await self._call(Wire(), "its markets", "load_markets")
+        await self._call(Wire(), "its markets", "load_markets", again)
 
     async def ask(self, what: str, method: str, *args: Any) -> Any:
         """Call a method of ccxt's; `what` is what a failure says was asked for.

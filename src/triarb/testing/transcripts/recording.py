@@ -190,16 +190,14 @@ class _Call:
         try:
             response = await self._made.__aenter__()
             try:
-                text = await response.text(
-                    errors="replace"
-                )  # kept by it, for whoever reads it next
+                text = await response.text(errors="replace")  # whoever reads it next gets the same
+                self._recorder.note(begun, self._sent, (response.status, response.headers, text))
             except BaseException as error:
                 await self._made.__aexit__(type(error), error, error.__traceback__)
                 raise
         except BaseException as error:
             self._recorder.note(begun, self._sent, None, type(error).__name__)
             raise
-        self._recorder.note(begun, self._sent, (response.status, response.headers, text))
         return response
 
     async def __aexit__(
