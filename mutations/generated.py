@@ -39,7 +39,7 @@ class Room:
 
 
 ROOMS = (
-    Room("money", ("money.py",), ("test_money.py",)),
+    Room("money", ("money.py",), ("test_money.py", "test_limits_in_money.py")),
     Room(
         "decisions",  # of execution, which are pure
         tuple(f"execution/{name}.py" for name in ("ids", "machine", "proof", "steps", "unwinding")),

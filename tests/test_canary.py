@@ -5,8 +5,10 @@ import json
 import logging
 import pickle
 import pprint
+import threading
 import traceback
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import attrs
@@ -104,6 +106,70 @@ def test_a_whole_run_shows_no_key(folder, binance, everything_logged, capfd):
         file.read_bytes().decode("latin-1") for file in folder.iterdir() if file.name != ".env"
     ]
     assert len(shown) > 15
+    assert not [text for text in shown if shows(text)]
+
+
+class Watcher(ThreadingHTTPServer):
+    """Keeps what is sent to it; told by an address with a token."""
+
+    def __init__(self):
+        self.told = []
+        watcher = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self):
+                watcher.told.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                self.send_response(200)
+                self.end_headers()
+
+            do_GET = do_POST = answer  # noqa: N815 - what the library looks for
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+
+@pytest.fixture
+def watcher():
+    opened = Watcher()
+    yield opened
+    opened.shutdown()
+    opened.server_close()
+
+
+def test_the_whole_command_with_all_that_watches_over_it_shows_no_key(
+    folder, binance, everything_logged, watcher, capfd
+):
+    """I13: run, halt, resume, status, report and audit with webhook, dead man's switch and acknowledgement: no canary anywhere.
+
+    In what they print, in what is sent to the webhook, in the logs at DEBUG, and in any file: ledger, audit log, limits,
+    acknowledgement, halt.
+    """
+    address = f"http://127.0.0.1:{watcher.server_port}/CANARYTOKEN"
+    Path("triarb.toml").write_text(
+        f'webhook_url = "{address}"\ndead_man_url = "{address}"\ndead_man_seconds = 5\nack_hours = 1\n'
+        'ledger = "run.sqlite"\nmin_edge_bps = 5\ninterval_seconds = 0.01\naudit = "required"\n'
+    )
+    Path("triarb.toml").chmod(0o600)
+    commands = [
+        ["run", "--seconds", "0.1", "--json"], ["ack", "run.sqlite", "--by", "Ada"], ["run", "--cycles", "1"],
+        ["limits", "set", "max_notional", "50 USDT", "run.sqlite", "--by", "Ada"], ["doctor"],
+        ["halt", "run.sqlite", "--reason", "drill"], ["run", "--cycles", "1", "--json"], ["status", "run.sqlite"],
+        ["status", "run.sqlite", "--json"], ["resume", "run.sqlite", "--by", "Ada"], ["recover", "run.sqlite"],
+        ["report", "run.sqlite", "--json"], ["audit", "verify", "run.sqlite"], ["audit", "show", "run.sqlite"],
+        ["config", "show"],
+    ]  # fmt: skip
+    codes = [main(command) for command in commands]
+    assert codes == [0, 0, 0, 0, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0, 0]
+    assert len([request for request in binance.requests if request.method == "POST"]) >= 3
+    alerts = [json.loads(body)["alert"] for body in watcher.told if body]
+    assert {"unattended", "halted"} <= set(alerts)
+    files = [f for f in folder.rglob("*") if f.is_file() and f.name not in (".env", "triarb.toml")]
+    assert any("audit" in str(file) for file in files)
+    shown = [f.read_bytes().decode("latin-1") for f in files]
+    shown += [everything_logged.text, *capfd.readouterr(), *map(bytes.decode, watcher.told)]
     assert not [text for text in shown if shows(text)]
 
 

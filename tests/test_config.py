@@ -133,6 +133,12 @@ TOLD = {  # a setting: what a variable says, what TOML says, and what both mean
     "interval_seconds": ("0.5", "0.5", Decimal("0.5")),
     "ledger": ("my.sqlite", '"my.sqlite"', Path("my.sqlite")),
     "rehearsals": ("a.sqlite, b.sqlite", '["a.sqlite", "b.sqlite"]', (Path("a.sqlite"), Path("b.sqlite"))),
+    "claim": (
+        "5 USDT, BTC=0.1", '["5 USDT", "0.1 BTC"]', (Money(Decimal(5), "USDT"), Money(Decimal("0.1"), "BTC")),
+    ),
+    "foreign_prefixes": ("web_, bot7-", '["web_", "bot7-"]', ("web_", "bot7-")),
+    "watch_seconds": ("30", "30", Decimal(30)),
+    "freeze": ("yes", "true", True),
     "balance": (
         "5 USDT, BTC=0.1", '["5 USDT", "0.1 BTC"]', (Money(Decimal(5), "USDT"), Money(Decimal("0.1"), "BTC")),
     ),

@@ -68,6 +68,28 @@ def test_every_option_of_a_command_is_on_its_page() -> None:
                 assert told or not option.startswith("--"), f"triarb {name} {option}"
 
 
+GUIDE_NAMES = """
+ExchangeManager ExchangeConfig initialize get_balances place_market_order close Balance currency free used total
+OrderExecutor TradeOrder ExecutionResult execute_arbitrage_cycle _execute_single_trade _wait_for_order_fill
+symbol side amount expected_price success executed_orders total_cost actual_profit error_message
+RiskLimits RiskManager check_opportunity_valid check_balance_sufficient calculate_position_size update_pnl daily_pnl
+max_position_size max_daily_loss min_profit_threshold max_slippage max_cycle_length run_detection
+TradingConfig from_env EXCHANGE_NAME API_KEY SECRET_KEY PASSPHRASE SANDBOX MAX_POSITION_SIZE MAX_DAILY_LOSS
+MIN_PROFIT_THRESHOLD MAX_SLIPPAGE MAX_CYCLE_LENGTH SCAN_INTERVAL
+PerformanceMonitor TradeMetrics record_trade get_daily_summary save_metrics timestamp opportunity_count executed_trades
+total_profit avg_execution_time success_rate CircuitBreaker can_execute record_failure failure_threshold recovery_time
+test_order_execution test_full_arbitrage_cycle Backtester run_backtest
+"""
+"""The classes, methods, fields and variables of the live trading guide."""
+
+
+def test_every_name_of_the_guide_is_on_its_map() -> None:
+    """Who comes from the live trading guide finds each of its names, and where it went."""
+    text = (ROOT / "docs" / "guide-map.md").read_text(encoding="utf-8")
+    spelt = {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"\w+", code)}
+    assert [name for name in GUIDE_NAMES.split() if name not in spelt] == []
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     """The room that is the home of each public name has its place on a page of the reference."""
     pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))

@@ -14,6 +14,7 @@ from triarb.money import (
     MAX_EXPONENT,
     Money,
     arithmetic,
+    as_gap,
     as_money,
     edge_bps,
     from_float,
@@ -362,3 +363,22 @@ def test_money_is_never_negative_and_has_no_order():
         Money.parse("-1 USDT")
     with pytest.raises(TypeError):
         _ = Money.parse("2 BTC") < Money.parse("3 USDT")
+
+
+@pytest.mark.parametrize("gap_bps", [Decimal(0), Decimal("0.5"), Decimal(10_000)])
+def test_an_adverse_move_is_none_to_all(gap_bps: Decimal):
+    """Both ends may be assumed, by whoever wants to."""
+    assert as_gap(gap_bps) == as_gap(str(gap_bps)) == gap_bps
+
+
+@pytest.mark.parametrize("told", ["-0.1", "10000.1"])
+def test_an_adverse_move_of_less_than_none_or_more_than_all_is_refused(told: str):
+    """The error names the setting, its value and what would do."""
+    with pytest.raises(UsageError) as caught:
+        as_gap(told)
+    assert (str(caught.value.args[0]), caught.value.hint) == (
+        f"gap_bps is {told}",
+        "0 to 10000, which is all of it",
+    )
+    with pytest.raises(UsageError, match=r"^gap_bps: "):
+        as_gap("wide")

@@ -96,7 +96,54 @@ def test_run_takes_its_options_from_where_paper_does(capsys, binance):
     for command in ("run", "paper"):
         code, _, err = run(capsys, command, "binance", "--claim", "many")
         assert (code, err.count("\n")) == (2, 1)
-        assert "'many' is not an amount" in err
+        assert "--claim=many: it is not a number" in err
+
+
+ACCOUNT = """
+claim = ["60 USDT"]
+foreign_prefixes = []
+watch_seconds = 7
+freeze = true
+"""
+
+
+def test_what_of_the_account_is_the_engines_is_a_setting_of_every_command(
+    capsys, binance, monkeypatch
+):
+    """E6, B6: claim, others' orders, the watch and the freeze of triarb.toml reach the engine of each command alike."""
+    Path("triarb.toml").write_text(ACCOUNT)
+    told, made = [], Engine.__init__
+
+    def noting(self, *arguments, **options):
+        told.append(
+            {
+                name: options[name]
+                for name in ("claim", "foreign_prefixes", "watch_seconds", "freeze")
+            }
+        )
+        made(self, *arguments, **options)
+
+    monkeypatch.setattr(Engine, "__init__", noting)
+    assert run(capsys, "paper", "binance", *RUN[2:])[0] == 0
+    assert run(capsys, *RUN)[0] == 0
+    assert run(capsys, "recover", "binance")[0] == 0
+    assert run(capsys, "sweep", "binance")[0] == 0
+    said = {"claim": {"USDT": D(60)}, "foreign_prefixes": (), "watch_seconds": 7.0, "freeze": True}
+    assert told == [said] * 4
+    assert json.loads(run(capsys, "status", "--json")[1])["claim"] == {"USDT": "60"}
+    code, _, err = run(capsys, *RUN, "--claim", "61 USDT")
+    assert (code, "the claim is 61 USDT" in err) == (2, True)
+    shown = json.loads(run(capsys, "config", "show", "--json")[1])["settings"]
+    assert (shown["foreign_prefixes"]["value"], shown["claim"]["value"]) == ("nobody's", "60 USDT")
+
+
+def test_a_claim_tells_each_asset_once(capsys):
+    """A number alone is the start asset, which must not be told beside it."""
+    Path("triarb.toml").write_text('claim = [60, "5 USDT"]\nfreeze = "no"\nwatch_seconds = 0\n')
+    code, _, err = run(capsys, "config", "show")
+    assert (code, err.count("\n")) == (2, 4)
+    for word in ("it tells USDT twice", "freeze=", "watch_seconds=0: it is out of range"):
+        assert word in err
 
 
 REFUSED = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from triarb.cli.ledgers import all_ledgers
 from triarb.cli.output import console
-from triarb.exceptions import UsageError
+from triarb.exceptions import LedgerError, UsageError
 from triarb.execution.halt import HaltLatch, halt_file
 
 
@@ -25,7 +25,20 @@ def halt(*ledgers: Path, reason: str = "triarb halt") -> None:
     for ledger in files:
         if not ledger.parent.is_dir():
             raise UsageError(f"there is no folder {ledger.parent}", hint="name a ledger's file")
-    for ledger in files:
+    failed: list[LedgerError] = []
+    for ledger in files:  # each, whatever becomes of the others
         latch = HaltLatch(halt_file(ledger.resolve()))
-        latch.set(reason)
-        console().print(f"halted {ledger}: {latch.reason}", markup=False, highlight=False)
+        try:
+            latch.set(reason)
+        except LedgerError as error:
+            failed.append(error)
+        else:
+            console().print(f"halted {ledger}: {latch.reason}", markup=False, highlight=False)
+    if failed:
+        raise failed[0]
+    for ledger in files:
+        if not ledger.is_file():
+            raise UsageError(
+                f"there is no ledger {ledger}; one that is begun there is halted, and no other",
+                hint="name the ledger's file, as triarb status shows it",
+            )

@@ -67,7 +67,8 @@ class Trading:
     def load(self, exchange: str | None, **more: Any) -> TradingConfig:
         """The configuration that these options, `more` of them, and whatever else tells come to."""
         names = (
-            "max_legs", "min_edge_bps", "max_notional", "max_daily_loss", "interval", "ledger",
+            "max_legs", "min_edge_bps", "max_notional", "max_daily_loss", "interval", "ledger", "claim",
+            "foreign",
         )  # fmt: skip
         told = {name: getattr(self, name) for name in names}
         return TradingConfig.load(self.config, options={"exchange": exchange, **told, **more})
@@ -85,8 +86,7 @@ class Trading:
             ledger_path=parts.ledger,
             begun=parts,
             start=parts.start,
-            claim=None if self.claim is None else parse_amounts(self.claim),
-            foreign_prefixes=self.foreign,
+            **parts.options,
             watch=Oversight.of(told, parts.ledger.resolve(), parts.gateway.mode),
         )
         return print_report(report, title=f"ledger {parts.ledger}", as_json=self.json)

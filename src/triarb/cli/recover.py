@@ -50,7 +50,7 @@ async def _recovered(path: Path, parts: Parts) -> tuple[Recovery, Portfolio]:
     async with AsyncExitStack() as opened:
         ledger = await opened.enter_async_context(SqlLedger(path))  # first: it may be in use
         await opened.enter_async_context(parts.gateway)
-        engine = Engine(parts.gateway, risk=parts.risk, ledger=ledger)
+        engine = Engine(parts.gateway, risk=parts.risk, ledger=ledger, **parts.options)
         await opened.enter_async_context(engine)
         return engine.recovery or Recovery(), ledger.portfolio()
 

@@ -56,6 +56,6 @@ async def _sweep(path: Path, parts: Parts, to: str, *, carry_out: bool) -> tuple
     async with AsyncExitStack() as opened:
         ledger = await opened.enter_async_context(SqlLedger(path))  # first: it may be in use
         await opened.enter_async_context(parts.gateway)
-        engine = Engine(parts.gateway, risk=parts.risk, ledger=ledger)
+        engine = Engine(parts.gateway, risk=parts.risk, ledger=ledger, **parts.options)
         await opened.enter_async_context(engine)
         return await engine.sweep(to, carry_out=carry_out), state_of(ledger.portfolio())

@@ -150,7 +150,6 @@ async def recover(
             execution.number,
             outgoing or Outgoing(),
             unwritten or Unwritten(),
-            gateway.markets,
         )
         one = _One(execution, context, settings or Settings())
         end = await one.recovered()

@@ -100,6 +100,11 @@ class TradingConfig:
         interval_seconds: the time between two looks at the exchange.
         ledger: the ledger's file; None is the one of this exchange and mode in the user's data folder.
         rehearsals: other ledgers of this account, where it was rehearsed.
+        claim: the most that a new ledger opens with; empty takes all that is free.
+        foreign_prefixes: how the client ids of others' open orders begin; any other one halts. None leaves all alone that
+            are not of another triarb.
+        watch_seconds: how often balances and open orders are looked at between executions.
+        freeze: whether a halt also forbids orders that bring back what a cycle under way is stranded with.
         balance: what a new paper account opens with.
         fee_bps: one fee for every market on paper; None is what the exchange publishes.
         latency_ms: how long an order takes to arrive on paper.
@@ -163,6 +168,10 @@ class TradingConfig:
     interval_seconds: Decimal = Decimal(1)
     ledger: Path | None = None
     rehearsals: tuple[Path, ...] = ()
+    claim: tuple[Money, ...] = ()
+    foreign_prefixes: tuple[str, ...] | None = None
+    watch_seconds: Decimal = Decimal(60)
+    freeze: bool = False
     balance: tuple[Money, ...] = (_BALANCE,)
     fee_bps: Decimal | None = None
     latency_ms: Decimal = Decimal(50)

@@ -109,6 +109,7 @@ class Reading:
         for name in ("max_per_asset", "min_depth"):
             self._listed(name)
         self._balance(start)
+        self._claim(start)
         self._edges()
         if self.values.get("live") and self.values.get("sandbox"):
             self._wrong("live", UsageError(
@@ -180,6 +181,17 @@ class Reading:
         }:
             why, hint = f"it must hold {start}, once", f'add "1000 {start}": cycles start in it'
             self._wrong("balance", UsageError(why, code="config.currency", hint=hint))
+
+    def _claim(self, start: str) -> None:
+        told: tuple[Amount, ...] | None = self.values.get("claim")
+        if told is None:
+            return
+        self.values["claim"] = claimed = tuple(amount.in_(start) for amount in told)
+        if any(amount.currency is None for amount in told):
+            self._note("claim", f"{start} assumed")
+        if len({money.currency for money in claimed}) < len(claimed):
+            why, hint = f"it tells {start} twice", "tell each asset once"
+            self._wrong("claim", UsageError(why, code="config.contradiction", hint=hint))
 
     def _edges(self) -> None:
         least, most = (

@@ -1,7 +1,8 @@
 """Parts: what a configuration gives an engine: gateway, limits, finder, start and the ledger's place."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -27,6 +28,9 @@ from triarb.risk import FirstRefusal, RiskLimits, RiskPolicy
 Mode = Literal["paper", "sandbox"]
 """Where a configuration may trade by itself. Production is not among them: that takes an `Armed`."""
 
+Connect = Callable[..., CcxtGateway]
+"""Makes a gateway of what `CcxtGateway` is made of."""
+
 
 @attrs.frozen
 class Parts:
@@ -41,6 +45,7 @@ class Parts:
         ledger: the ledger's file.
         notes: what a person should know of how the mode was chosen.
         configured: what `begin` journals, but for the time.
+        options: what else an `Engine` is told, by keyword: what of the account is its own, and whether a halt freezes.
     """
 
     gateway: ExchangeGateway
@@ -51,12 +56,20 @@ class Parts:
     ledger: Path
     configured: Configured
     notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = attrs.field(factory=dict)
 
     @classmethod
     def of(
-        cls, config: TradingConfig, mode: Mode | None = None, *, armed: Armed | None = None
+        cls,
+        config: TradingConfig,
+        mode: Mode | None = None,
+        *,
+        armed: Armed | None = None,
+        connect: Connect = CcxtGateway,
     ) -> "Parts":
         """The parts that `config` describes, for `mode`; None chooses as `choose_mode` does, or production if `armed`.
+
+        `connect` makes the gateway to the exchange, as `CcxtGateway` does, through another session perhaps.
 
         Raises:
             TradingRefused: `gateway.production` where None is to choose and `live` is set; what the exchange's sandbox
@@ -69,10 +82,11 @@ class Parts:
         notes: tuple[str, ...]
         if armed is not None and mode is None:
             chosen, notes = "live", (f"live: {armed.account} on {armed.exchange} is armed",)
-            gateway = _with_keys(config, armed)
+            gateway = _with_keys(config, armed, connect)
         else:
             chosen, notes = choose_mode(config) if mode is None else (mode, ())
-            gateway = _paper(config) if chosen == "paper" else _with_keys(config, None)
+            paper = chosen == "paper"
+            gateway = _paper(config, connect) if paper else _with_keys(config, None, connect)
         start = (config.start,)
         ledger = config.ledger or default_path(config.exchange, chosen, config.account)
         risk: RiskPolicy = LimitsInForce(config, ledger)
@@ -87,6 +101,7 @@ class Parts:
             ledger,
             Configured(0, digest(config, chosen), config.exchange, chosen, config.account),
             notes,
+            _options(config),
         )
 
     async def begin(self, ledger: SqlLedger, now_ns: int) -> None:
@@ -106,6 +121,16 @@ class Parts:
         if ledger.path is not None:
             await drain(ledger, limits_file(ledger.path))
         await ledger.append(attrs.evolve(mine, at_ns=now_ns))
+
+
+def _options(config: TradingConfig) -> dict[str, Any]:
+    claim = {money.currency: money.amount for money in config.claim}
+    return {
+        "claim": claim or None,
+        "foreign_prefixes": config.foreign_prefixes,
+        "watch_seconds": float(config.watch_seconds),
+        "freeze": config.freeze,
+    }
 
 
 def choose_mode(config: TradingConfig) -> tuple[Mode, tuple[str, ...]]:
@@ -153,10 +178,10 @@ def _sandbox_refusal(exchange: str) -> TradingRefused | None:
     return None
 
 
-def _paper(config: TradingConfig) -> PaperGateway:
+def _paper(config: TradingConfig, connect: Connect) -> PaperGateway:
     """No key comes near it."""
     return PaperGateway(
-        CcxtGateway(
+        connect(
             config.exchange,
             poll_seconds=float(config.interval_seconds),
             ban_file=default_ban_file(config.exchange),
@@ -171,7 +196,7 @@ def _whose(configured: Configured) -> tuple[str, str, str]:
     return configured.exchange, configured.mode, configured.account
 
 
-def _with_keys(config: TradingConfig, armed: Armed | None) -> CcxtGateway:
+def _with_keys(config: TradingConfig, armed: Armed | None, connect: Connect) -> CcxtGateway:
     """The exchange's sandbox, or, armed, its production."""
     credentials = config.credentials()
     if credentials is None:
@@ -180,7 +205,7 @@ def _with_keys(config: TradingConfig, armed: Armed | None) -> CcxtGateway:
             code="config.required",
             hint="set api_key and secret_key, or trade on paper",
         )
-    return CcxtGateway(
+    return connect(
         config.exchange,
         credentials=credentials,
         sandbox=armed is None,

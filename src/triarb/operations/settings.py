@@ -11,6 +11,7 @@ KEYS: Final = "Keys, and where they trade"
 LOOK: Final = "How it looks, and where it writes"
 PAPER: Final = "Paper trading"
 WATCH: Final = "What watches over it"
+ACCOUNT: Final = "What of the account is the engine's"
 
 AUDIT: Final = ("off", "on", "required")
 
@@ -98,6 +99,34 @@ SETTINGS: Final[dict[str, Setting]] = {
         values.paths,
         LIST,
         example='["rehearsal.sqlite"]',
+    ),
+    "claim": Setting(
+        ACCOUNT,
+        "the most that a new ledger opens with, and nothing of other assets; else all that is free",
+        values.monies,
+        MONIES,
+        example='["500 USDT"]',
+    ),
+    "foreign_prefixes": Setting(
+        ACCOUNT,
+        "how the client ids of others' open orders begin, where any other one is to halt; [] where nobody else trades",
+        values.names,
+        LIST,
+        example='["web_"]',
+    ),
+    "watch_seconds": Setting(
+        ACCOUNT,
+        "how often balances and open orders are looked at between executions, in seconds",
+        values.between("1", "86400", "seconds"),
+        within(1, 86_400),
+        example="60",
+    ),
+    "freeze": Setting(
+        ACCOUNT,
+        "a halt also forbids orders that bring back what a cycle under way holds, which may leave it stranded",
+        values.boolean,
+        BOOLEAN,
+        example="false",
     ),
     "balance": Setting(
         PAPER,

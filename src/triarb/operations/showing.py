@@ -17,9 +17,14 @@ MASK: Final = "***"
 def rows(config: TradingConfig) -> list[tuple[str, str, str]]:
     """Every setting: its name, its value, and where that comes from."""
     return [
-        (name, shown(getattr(config, name)), str(config.origins.get(name, "code")))
+        (name, _told(name, getattr(config, name)), str(config.origins.get(name, "code")))
         for name in SETTINGS
     ]
+
+
+def _told(name: str, value: Any) -> str:
+    """A value for people, where a list without an item is not the same as none."""
+    return "nobody's" if name == "foreign_prefixes" and value == () else shown(value)
 
 
 def record(config: TradingConfig, mode: str, notes: Sequence[str]) -> dict[str, Any]:

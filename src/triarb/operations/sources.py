@@ -29,7 +29,10 @@ UNKNOWN: Final = "there is no such setting"
 Problem = dict[str, str | None]
 """As `ConfigError` carries it."""
 
-_OPTIONS: Final = {"interval": "interval_seconds"}  # what the command calls it
+_OPTIONS: Final = {
+    "interval": "interval_seconds",
+    "foreign": "foreign_prefixes",
+}  # what the command calls it
 _SHOWN: Final = 60
 _CLOSE: Final = 0.85
 

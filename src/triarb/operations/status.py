@@ -1,18 +1,25 @@
 """Status: where a ledger stands, from its events alone, and what the next start would find."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import attrs
 
 from triarb.clock import iso, utc_day
+from triarb.exceptions import AuditError
 from triarb.model import Intent, LedgerEvent, Portfolio, RunEnded, Unfinished
 from triarb.money import ZERO, arithmetic, plain
+from triarb.operations.audit_lines import audit_folder, last_entries
+from triarb.operations.headroom import Headroom
 
-REFUSALS = 5
+REFUSALS: Final = 5
 """How many codes of refusals are shown, those of most first."""
+
+LOOKED_AT: Final = 500
+"""How many of the last lines of an audit log are searched for refusals."""
 
 
 def state_of(portfolio: Portfolio, latch: str | None = None) -> str:
@@ -34,6 +41,9 @@ class Status:
         now_ns: the time now.
         process: the process that has it open for writing; None where none has.
         latch: what the halt file says; None where there is none.
+        limits: what is left of the limits that remember.
+        note: why that cannot be told, or what a person must know of it.
+        refusals: the last ones by the audit log, the latest of each code, the latest first.
     """
 
     ledger: Path
@@ -43,6 +53,9 @@ class Status:
     now_ns: int
     process: int | None = None
     latch: str | None = None
+    limits: tuple[Headroom, ...] = ()
+    note: str = ""
+    refusals: tuple[Mapping[str, str], ...] = ()
 
     @classmethod
     def of(
@@ -55,11 +68,17 @@ class Status:
         now_ns: int,
         process: int | None = None,
         latch: str | None = None,
+        limits: Sequence[Headroom] = (),
+        note: str = "",
     ) -> Self:
         """The status of a ledger with these events."""
         runs = [event for event in events if isinstance(event, RunEnded)]
         last = runs[-1] if runs else None
-        return cls(ledger, portfolio, tuple(unfinished), last, now_ns, process, latch)
+        refused = tuple(last_refusals(ledger))
+        return cls(
+            ledger, portfolio, tuple(unfinished), last, now_ns, process, latch, tuple(limits), note,
+            refused,
+        )  # fmt: skip
 
     @property
     def halted(self) -> str | None:
@@ -78,10 +97,13 @@ class Status:
         return {a: amount for (day, a), amount in self.portfolio.realised.items() if day == today}
 
     def unplugged(self) -> list[str]:
-        """What would happen if the process were gone now, one sentence for each execution without an end."""
-        if not self.unfinished:
-            return ["nothing is under way; the next start has nothing to recover"]
-        return [_unplugged(execution) for execution in self.unfinished]
+        """What would happen if the process were gone now: a sentence for each execution without an end, and of a halt."""
+        sentences = [_unplugged(execution) for execution in self.unfinished]
+        if not sentences:
+            sentences = ["nothing is under way; the next start has nothing to recover"]
+        if self.halted is not None:
+            sentences.append("it stays halted: the next start begins no cycle until triarb resume")
+        return sentences
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: amounts as strings."""
@@ -102,8 +124,11 @@ class Status:
             "beyond": _texts(portfolio.beyond),
             "executed": portfolio.started,
             "realised_today": _texts(self.realised_today),
+            "limits": [attrs.asdict(limit) for limit in self.limits],
+            "limits_note": self.note or None,
             "last_run": None if last is None else iso(last.at_ns),
             "refused": {} if last is None else dict(last.refused),
+            "last_refusals": [dict(refusal) for refusal in self.refusals],
             "unplugged": self.unplugged(),
         }
 
@@ -124,10 +149,34 @@ class Status:
             ("not the ledger's", _money(portfolio.beyond)),
             ("executed", str(portfolio.started)),
             ("realised today", _money(self.realised_today)),
+            *[(f"limit {limit.name}", str(limit)) for limit in self.limits],
+            *([("limits", self.note)] if self.note else []),
             ("last run", f"ended {iso(last.at_ns)}" if last else "none has ended"),
             ("it refused", ", ".join(f"{n} {code}" for code, n in refused[:REFUSALS]) or "nothing"),
+            *[
+                ("last refused", f"{one['at'][:19]} {one['code']}: {one['sentence']}")
+                for one in self.refusals
+            ],
             *[("if unplugged now", sentence) for sentence in self.unplugged()],
         ]
+
+
+def last_refusals(ledger: Path) -> list[dict[str, str]]:
+    """What the audit log beside a ledger says was refused last, also while an engine runs; nothing where there is none."""
+    try:
+        entries = last_entries(audit_folder(ledger), LOOKED_AT)
+    except AuditError:  # triarb audit says what is wrong with it
+        return []
+    last: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        if entry.kind == "Declined":
+            told = json.loads(entry.payload)
+            last.pop(told["code"], None)
+            last[told["code"]] = {
+                "at": iso(entry.at_ns),
+                **{n: told[n] for n in ("code", "sentence")},
+            }
+    return list(reversed(last.values()))[:REFUSALS]
 
 
 def _word(execution: Unfinished) -> str:

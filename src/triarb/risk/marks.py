@@ -65,8 +65,8 @@ class Marks:
         proxy = self.proxy(limit.currency)
         return str(limit) if proxy is None else f"{limit} ({self.settled(limit)}: {proxy})"
 
-    def hold(self, limit: Money, opportunity: Opportunity, now_ns: int) -> "Held":
-        """`limit` against the market as it stands now."""
+    def hold(self, limit: Money, opportunity: Opportunity | None, now_ns: int) -> "Held":
+        """`limit` against the market as it stands now; without one, only what is counted in its own currency is told."""
         return Held(limit, self, opportunity, now_ns)
 
 
@@ -91,7 +91,7 @@ class Held:
     )
 
     def __init__(
-        self, limit: Money, marks: Marks, opportunity: Opportunity, now_ns: int, /
+        self, limit: Money, marks: Marks, opportunity: Opportunity | None, now_ns: int, /
     ) -> None:
         settled = marks.settled(limit)
         self.amount, self.currency = settled.amount, settled.currency
@@ -109,7 +109,7 @@ class Held:
 
         Refused: ``risk.currency`` where no valuation is declared, ``risk.unvalued`` where it does not hold now.
         """
-        start = self._opportunity.cycle.start
+        start = self._start()
         if self.currency == start:
             return amount
         ratio = self._ratio(self.currency, start)
@@ -120,7 +120,7 @@ class Held:
 
         Refused: as `bound`.
         """
-        proxy, start = self._marks.proxy(self._limit.currency), self._opportunity.cycle.start
+        proxy, start = self._marks.proxy(self._limit.currency), self._start()
         amount = Fraction(self._limit.amount)
         if proxy is not None:
             amount = amount * 100 / Fraction(100 - proxy.haircut_percent)
@@ -164,6 +164,11 @@ class Held:
             total -= part
         return -floor(-total)
 
+    def _start(self) -> str:
+        if self._opportunity is None:
+            raise UsageError("a bound is of a cycle, and none is told", hint="hold it for one")
+        return self._opportunity.cycle.start
+
     def _part(self, asset: str, change: Fraction) -> Fraction | Refused:
         """What a gain sells for, what a debt costs."""
         if asset == self.currency:
@@ -190,6 +195,12 @@ class Held:
                 "risk.currency",
                 f"a limit of {self.shown} says nothing about {other}: "
                 f"no market is declared to value it by",
+                numbers,
+            )
+        if opportunity is None:
+            return Refused(
+                "risk.unvalued",
+                f"a limit of {self.shown} needs a market to value {asset} by, and none is read",
                 numbers,
             )
         one = Money(Decimal(1), asset)

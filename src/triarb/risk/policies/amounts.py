@@ -1,12 +1,13 @@
 """Policies over how much: of one cycle, of one asset, of all that is out, and of what failures left."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 import attrs
 
 from triarb.model import Approved, Opportunity, Portfolio, Refused
 from triarb.money import Money, arithmetic, as_money, plain
-from triarb.risk.marks import Marks, floor
+from triarb.risk.marks import Held, Marks, floor
 from triarb.risk.policy import RiskPolicy
 from triarb.risk.settings import as_amounts
 
@@ -70,19 +71,24 @@ class MaxExposure(RiskPolicy):
     ) -> Approved | Refused:
         """Bounds a new cycle by what is left."""
         held = self.marks.hold(self.limit, opportunity, now_ns)
+        left = self.left(held, portfolio, now_ns)
+        bound = left if isinstance(left, Refused) else held.bound(left)
+        return bound if isinstance(bound, Refused) else Approved(opportunity, max_amount=bound)
+
+    def left(self, held: Held, portfolio: Portfolio, _now_ns: int) -> Decimal | Refused:
+        """What a new cycle may have out, in what `held`, this limit, is counted in; above zero. Else why nothing may."""
         out = held.cost(portfolio.reserved)
         if isinstance(out, Refused):
             return out
         with arithmetic():
             left = held.amount - out
-        if left <= 0:
-            return Refused(
-                "risk.exposure",
-                f"{plain(out)} {held.currency} are out and reach the limit of {held.shown}",
-                {"out": out, "max_exposure": held.amount, "limit": held.shown},
-            )
-        bound = held.bound(left)
-        return bound if isinstance(bound, Refused) else Approved(opportunity, max_amount=bound)
+        if left > 0:
+            return left
+        return Refused(
+            "risk.exposure",
+            f"{plain(out)} {held.currency} are out and reach the limit of {held.shown}",
+            {"out": out, "max_exposure": held.amount, "limit": held.shown},
+        )
 
 
 @attrs.frozen
@@ -99,14 +105,19 @@ class MaxResidue(RiskPolicy):
         self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
     ) -> Approved | Refused:
         """Each at what it takes to buy it, which is never less than what selling it brings."""
-        held = self.marks.hold(self.limit, opportunity, now_ns)
+        left = self.left(self.marks.hold(self.limit, opportunity, now_ns), portfolio, now_ns)
+        return left if isinstance(left, Refused) else Approved(opportunity)
+
+    def left(self, held: Held, portfolio: Portfolio, _now_ns: int) -> Decimal | Refused:
+        """What may still be left over, in what `held`, this limit, is counted in. Else why nothing may."""
         residue = held.cost(portfolio.residues)
         if isinstance(residue, Refused):
             return residue
-        if residue > held.amount:
-            return Refused(
-                "risk.residue",
-                f"residues of {plain(residue)} {held.currency} are above the limit of {held.shown}",
-                {"residue": residue, "max_residue": held.amount, "limit": held.shown},
-            )
-        return Approved(opportunity)
+        if residue <= held.amount:
+            with arithmetic():
+                return held.amount - residue
+        return Refused(
+            "risk.residue",
+            f"residues of {plain(residue)} {held.currency} are above the limit of {held.shown}",
+            {"residue": residue, "max_residue": held.amount, "limit": held.shown},
+        )

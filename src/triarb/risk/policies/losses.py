@@ -115,6 +115,12 @@ class MaxDrawdown(RiskPolicy):
     ) -> Approved | Refused:
         """Bounds the loss of a new cycle by what is left."""
         held = self.marks.hold(self.limit, opportunity, now_ns)
+        left = self.left(held, portfolio, now_ns)
+        bound = left if isinstance(left, Refused) else held.bound(left)
+        return bound if isinstance(bound, Refused) else Approved(opportunity, max_loss=bound)
+
+    def left(self, held: Held, portfolio: Portfolio, _now_ns: int) -> Decimal | Refused:
+        """What results may still fall by, as `MaxDailyLoss.left`."""
         fallen = ZERO
         for start in sorted({start for start, _ in portfolio.results.since_peak}):
             worth = held.worth(_on(start, portfolio.results.since_peak), portfolio)
@@ -127,20 +133,19 @@ class MaxDrawdown(RiskPolicy):
             return reserved
         with arithmetic():
             left = held.amount - fallen - reserved
-        if left <= 0:
-            return Refused(
-                "risk.drawdown",
-                f"results are {plain(fallen)} {held.currency} below their highest, and {plain(reserved)} still out "
-                f"reach the limit of {held.shown}",
-                {
-                    "drawdown": fallen,
-                    "reserved": reserved,
-                    "max_drawdown": held.amount,
-                    "limit": held.shown,
-                },
-            )
-        bound = held.bound(left)
-        return bound if isinstance(bound, Refused) else Approved(opportunity, max_loss=bound)
+        if left > 0:
+            return left
+        return Refused(
+            "risk.drawdown",
+            f"results are {plain(fallen)} {held.currency} below their highest, and {plain(reserved)} still out "
+            f"reach the limit of {held.shown}",
+            {
+                "drawdown": fallen,
+                "reserved": reserved,
+                "max_drawdown": held.amount,
+                "limit": held.shown,
+            },
+        )
 
 
 @attrs.frozen

@@ -56,9 +56,8 @@ class MaxCyclesPerMinute(RiskPolicy):
     def review(
         self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
     ) -> Approved | Refused:
-        """Counts those that run as begun now."""
-        since_ns = now_ns - 60 * NS_PER_SECOND
-        begun = len(portfolio.open) + sum(e.started_ns > since_ns for e in portfolio.recent)
+        """By the ledger's count."""
+        begun = self.begun(portfolio, now_ns)
         if begun >= self.cycles:
             return Refused(
                 "risk.pace",
@@ -66,6 +65,11 @@ class MaxCyclesPerMinute(RiskPolicy):
                 {"cycles": begun, "max_cycles_per_minute": self.cycles},
             )
         return Approved(opportunity)
+
+    def begun(self, portfolio: Portfolio, now_ns: int) -> int:
+        """How many began within the minute; those that run count as begun now."""
+        since_ns = now_ns - 60 * NS_PER_SECOND
+        return len(portfolio.open) + sum(e.started_ns > since_ns for e in portfolio.recent)
 
 
 @attrs.frozen
