@@ -118,34 +118,3 @@ async def test_paper_takes_orders_by_the_rules_that_it_showed_last():
         answer = await paper.submit(attrs.evolve(old, client_id="b"))
         assert answer.status is SubmissionStatus.REJECTED
         assert "NEW/USDT" not in paper.engine.markets
-
-
-@pytest.mark.parametrize("leg", [2, 3])
-async def test_a_cycle_under_way_goes_on_by_the_new_rules(leg):
-    """B8: a later leg that its market's new step rejected is sent in that step, with a profit and dust left."""
-    tape = Tape.of(planted_triangle(), [])
-    step, symbol = D("0.07"), {2: "ETH/BTC", 3: "ETH/USDT"}[leg]
-    changed = FaultRule("submit", Filters(amount_step=str(step)), client_id=f"*l{leg}a0")
-    [execution], asked = await traded(tape, changed)
-    assert execution.legs[leg - 1].outcome is OrderOutcome.REJECTED
-    again = execution.further[0]
-    assert (again.order.symbol, again.outcome) == (symbol, OrderOutcome.FILLED)
-    assert again.order.amount % step == 0
-    assert (execution.outcome, execution.result > 0) == (Outcome.UNWOUND, True)
-    _, without = await traded(tape)
-    assert asked == without + 1
-
-    unread = FaultRule("markets", Answer(502), nth=without + 1, times=None)
-    [execution], _ = await traded(tape, changed, unread)
-    again = execution.further[0]
-    assert (again.order.symbol, again.outcome) == (symbol, OrderOutcome.REJECTED)
-    assert execution.outcome is Outcome.UNWOUND, "by the old rules another way is left"
-
-
-async def test_a_market_that_closes_in_mid_cycle_is_gone_around():
-    """B8: what the rules that are read again say is closed gets no second order."""
-    tape = Tape.of(planted_triangle(), [])
-    closed = FaultRule("submit", Filters(active=False), client_id="*l2a0")
-    [execution], _ = await traded(tape, closed)
-    assert [result.order.symbol for result in execution.further] == ["BTC/USDT"]
-    assert execution.outcome is Outcome.UNWOUND

@@ -139,8 +139,9 @@ async def test_an_echoed_signature_is_not_in_a_transcript(tmp_path):
 
         async def __aenter__(self):
             response = await self.call.__aenter__()
+            await response.read()
 
-            async def text(errors="strict"):
+            async def text(_encoding=None, errors="strict"):
                 return self.told
 
             response.text = text

@@ -62,6 +62,9 @@ class _Answer:
         Raises:
             GatewayUnavailable: ``gateway.too_large``; the rest is not read, and the connection is closed.
         """
+        if self._response.content.at_eof():  # the session has read it, and keeps it
+            kept: str = await self._response.text(encoding, errors)
+            return kept
         body = bytearray()
         try:
             async for piece in self._response.content.iter_any():
