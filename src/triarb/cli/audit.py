@@ -7,9 +7,14 @@ from cyclopts import App
 from triarb.cli.ledgers import ledger_file
 from triarb.cli.output import console, print_json, printable, table
 from triarb.cli.scan import Flag
-from triarb.clock import iso
 from triarb.exceptions import UsageError
-from triarb.operations.audit_lines import audit_folder, last_entries, render, verify as check
+from triarb.operations.audit_lines import (
+    audit_folder,
+    iso_or_number,
+    last_entries,
+    render,
+    verify as check,
+)
 
 audit = App(name="audit", help_format="plaintext")
 _HEADINGS = ("line", "time", "kind", "what")
@@ -65,7 +70,7 @@ def show(path: Path | None = None, /, *, last: int = 20, json: Flag = False) -> 
         for entry in entries:
             print(render(entry).decode(), end="")  # noqa: T201
         return
-    rows = [(str(e.seq), iso(e.at_ns), e.kind, e.payload) for e in entries]
+    rows = [(str(e.seq), iso_or_number(e.at_ns), e.kind, e.payload) for e in entries]
     console().print(table(_HEADINGS, rows, right=(0,)))
 
 

@@ -25,13 +25,27 @@ def all_ledgers() -> list[Path]:
     return ledgers
 
 
+def configured_ledger() -> Path | None:
+    """The ledger that the configuration of this folder names; None where it names none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    return TradingConfig.load().ledger
+
+
 def ledger_file(ledger: str | None) -> Path:
     """The file that was named, or else the ledger that was used last.
 
     Raises:
-        UsageError: none was named, and there is none.
+        UsageError: what was named is no file's name; or none was, and there is none.
     """
-    return Path(ledger) if ledger is not None else all_ledgers()[-1]
+    if ledger is None:
+        return all_ledgers()[-1]
+    path = Path(ledger)
+    if not path.name:
+        raise UsageError(f"{ledger!r} is no file's name", hint="name a ledger's file")
+    return path
 
 
 def existing_ledger(ledger: str | None) -> Path:

@@ -30,6 +30,11 @@ def default_path(exchange: str, mode: str, account: str = "main") -> Path:
     return platformdirs.user_data_path("triarb") / "ledgers" / name
 
 
+def real(path: Path) -> Path:
+    """Where a file really is, by which whatever stands beside a ledger is found; links that go in circles stay."""
+    return Path(os.path.realpath(path))
+
+
 @attrs.frozen
 class Place:
     """One ledger's address.
@@ -70,7 +75,7 @@ class Place:
                 code="ledger.url",
                 hint="give the path, and read_only=True to read only",
             )
-        path = Path(name).expanduser().resolve()
+        path = real(Path(name).expanduser())
         return cls(url.set(database=str(path)), path)
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ import attrs
 from triarb.clock import Clock
 from triarb.exceptions import LedgerError, UsageError
 from triarb.ledger import Ledger
+from triarb.ledger.place import real
 from triarb.model import Approved, LimitSet, Opportunity, Portfolio, Refused
 from triarb.money import Money
 from triarb.operations.config import TradingConfig
@@ -75,7 +76,8 @@ POLL_SECONDS: Final = 1.0
 
 def limits_file(ledger: Path) -> Path:
     """Where limits of the ledger in file `ledger` wait to be journalled: beside it, as ``<name>.limits``."""
-    return ledger.with_name(f"{ledger.name}.limits")
+    file = real(ledger)
+    return file.with_name(f"{file.name}.limits")
 
 
 def parse(config: TradingConfig, name: str, text: str) -> Any:
