@@ -135,6 +135,13 @@ def grow_old(session: nox.Session) -> None:
 
 
 @nox.session
+def sandbox(session: nox.Session) -> None:
+    """Whole cycles in an exchange's own sandbox, and their transcript; TRIARB_EXCHANGE, TRIARB_API_KEY, TRIARB_SECRET_KEY."""
+    session.install(".", env=ENV)
+    session.run("python", "-m", "sandbox", *session.posargs, env=ENV)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Mistakes that the law of execution forbids, made one by one, then those of mutmut: each must break a test."""
     install(session, ".[testing]", "tests")

@@ -614,3 +614,39 @@ async def test_fees_are_asked_before_the_books_are_read():
     asked = told[told.index("fees") :]
     assert asked[:4] == ["fees", "book", "book", "book"]
     assert set(asked[4:]) == {"book"}  # read again before each further leg
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"risk": None},
+        {"risk": RiskLimits},
+        {"finder": 5},
+        {"sizer": 5},
+        {"executor": SequentialExecutor},
+        {"ledger": "mine.sqlite"},
+        {"clock": 5},
+        {"start": 5},
+        {"start": [""]},
+        {"observers": [5]},
+        {"interval_seconds": -1},
+        {"interval_seconds": float("nan")},
+        {"interval_seconds": "1"},
+        {"freeze": "no"},
+    ],
+    ids=repr,
+)
+def test_a_part_that_cannot_do_its_work_is_refused_at_once(wrong):
+    """E10: not only once a cycle is under way; one error says which part, and what gives one."""
+    [name] = wrong
+    parts = {"gateway": replayed(), "risk": LIMITS, **wrong}
+    with pytest.raises(UsageError, match=name) as caught:
+        Engine(parts.pop("gateway"), **parts)
+    assert caught.value.hint
+    with pytest.raises(UsageError, match="gateway"):
+        Engine("binance", risk=LIMITS)
+
+
+def replayed():
+    """An account on a tape of one moment."""
+    return ReplayGateway(Tape.of(planted_triangle(), []), balances={"USDT": "1000"})

@@ -412,3 +412,27 @@ async def test_the_same_goes_wrong_in_memory_as_on_the_wire(bot, fault, leg):
         engine = Engine(gateway, risk=LIMITS, ledger=own, start=["USDT"], epoch="epoch1")
         await engine.run(cycles=1)
         assert told(own) == told(bot.ledger)
+
+
+@pytest.mark.parametrize("leg", LEGS)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"executedQty": "0"},
+        {"executedQty": None},
+        {"status": "EXPIRED", "executedQty": None},
+    ],
+    ids=repr,
+)
+async def test_a_look_up_that_does_not_tell_what_was_filled_proves_nothing(bot, leg, fields):
+    """A4, A5: where the answer was lost, one that says "filled" of nothing, or not how much, is asked again."""
+    orders = f"*l{leg}a0"
+    bot.exchange.inject(
+        FaultRule("submit", DropAfter(), client_id=orders),
+        FaultRule("look_up", Alter(fields), times=2, client_id=orders),
+    )
+    await bot.run()
+    assert sum(any(isinstance(f, Alter) for f in r.faults) for r in bot.exchange.requests) == 2
+    execution = bot.ledger.portfolio().recent[-1]
+    assert execution.outcome is Outcome.COMPLETED
+    await bot.end()

@@ -320,3 +320,34 @@ async def test_an_id_is_intended_once_and_an_order_proven_once(ledger):
     await ledger.append(proven)
     with pytest.raises(LedgerError, match="no open order"):
         await ledger.append(proven)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"filled": D("NaN"), "price": D(99), "fees": {}},
+        {"filled": 0.5, "price": D(99), "fees": {}},
+        {"filled": D("0.5"), "price": D("Infinity"), "fees": {}},
+        {"filled": D("0.5"), "price": D("100.01"), "fees": {}},
+        {"filled": D("0.5"), "price": D(99), "fees": {"BTC": 0.1}},
+        {"never": True, "evidence": None},
+    ],
+    ids=repr,
+)
+async def test_a_word_that_cannot_be_true_or_read_is_refused(ledger, answer):
+    """B7, B9: of a person too: no float, nothing that is no number, and no price beyond the order's limit."""
+    await ledger.append(ExecutionStarted(0, 1, PLAN))
+    await ledger.append(Intended(0, 1, 1, ORDER))
+    with pytest.raises(UsageError):
+        await resolve(ledger, ORDER.client_id, 5, **{"evidence": "order history", **answer})
+    assert ledger.unfinished()[0].intents[0].outcome is None
+
+
+@pytest.mark.parametrize("amount", [D("NaN"), D("-Infinity"), 1.5, "much", True])
+async def test_a_flow_of_no_exact_number_is_refused(ledger, amount):
+    """B7, B9: one clear error, and nothing is booked."""
+    with pytest.raises(UsageError):
+        await flow(ledger, "USDT", amount, 5, "note")
+    with pytest.raises(UsageError):
+        await flow(ledger, "USDT", D(1), 5, None)
+    assert ledger.portfolio().balances == {"USDT": 1000}

@@ -9,7 +9,12 @@ from hypothesis import given, strategies as st
 
 from triarb.clock import ManualClock
 from triarb.exceptions import GatewayUnavailable, UsageError
-from triarb.execution import ExecutionContext, SequentialExecutor, Unwinding
+from triarb.execution import (
+    ExecutionContext,
+    ParallelExecutor,
+    SequentialExecutor,
+    Unwinding,
+)
 from triarb.execution.unwinding import Way, fresh_view, next_trade, off_course, stranded
 from triarb.ledger import SqlLedger
 from triarb.market import RateTable
@@ -390,7 +395,7 @@ async def test_any_market_leaves_ledger_and_account_equal(data):
     assert now.lost <= Fraction(PLAN.max_loss)
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "1", None, True, 10**400])
 def test_times_that_make_no_sense_are_refused(seconds):
     """A deadline that is none is one clear error."""
     with pytest.raises(UsageError, match="leg_seconds"):
@@ -401,3 +406,51 @@ def test_an_unknown_way_is_refused():
     """A way that is none is an error at once."""
     with pytest.raises(ValueError, match="sideways"):
         Unwinding("sideways")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"way": None},
+        {"loss_factor": 1.5},
+        {"loss_factor": "much"},
+        {"loss_factor": D("NaN")},
+        {"loss_factor": -1},
+        {"max_orders": -1},
+        {"max_orders": 1.5},
+        {"max_orders": True},
+        {"max_legs": 0},
+        {"max_legs": 9},
+        {"max_legs": "3"},
+    ],
+    ids=repr,
+)
+def test_a_budget_or_a_number_that_makes_no_sense_is_refused_at_once(wrong):
+    """B12: not only where the first coin is stranded, when a budget that is no number would end the execution."""
+    [name] = wrong
+    with pytest.raises(UsageError, match=name):
+        Unwinding(**wrong)
+    assert Unwinding(loss_factor="1.5").budget(PLAN) == PLAN.max_loss * D("1.5")
+    with pytest.raises(UsageError, match="unwinding"):
+        SequentialExecutor(unwinding="cheapest")
+    with pytest.raises(UsageError, match="max_given"):
+        ParallelExecutor(max_given="150 USDT")
+
+
+@pytest.mark.parametrize("number", [D("NaN"), D("Infinity"), 5.05, D(0), D(-1)], ids=repr)
+@pytest.mark.parametrize("leg", [1, 2])
+async def test_a_book_of_no_numbers_is_none(leg, number):
+    """B9: what is read between legs may hold anything; the execution ends, with what was bought on record."""
+    account = Account()
+    read = account.order_book
+
+    async def broken(symbol, /):
+        shown = await read(symbol)
+        if len(account.sent) < leg:
+            return shown
+        return attrs.evolve(shown, bids=(Level(number, D(5)),), asks=(Level(D(6), number),))
+
+    account.order_book = broken
+    execution, _ = await carried_out(account, cycle_seconds=5)
+    assert execution.outcome is not Outcome.STUCK
+    assert len(execution.legs) >= leg

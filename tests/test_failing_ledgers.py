@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from triarb.clock import NS_PER_MS
 from triarb.engine import Engine
-from triarb.exceptions import LedgerError
+from triarb.exceptions import LedgerError, UsageError
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.execution.keeping import Record, Unwritten, unwritten_file
 from triarb.gateways.replay import ReplayGateway
@@ -209,3 +209,48 @@ async def test_what_trying_again_cannot_mend_is_not_tried_again():
         await record.intend(RunEnded(0, 0, "x", "paper", {}, {}))
     assert len(tries) == 1
     await asyncio.sleep(0)
+
+
+# A file that is gone
+
+
+@pytest.mark.parametrize("leg", [1, 2, 3])
+@pytest.mark.parametrize("how", ["removed", "moved", "replaced"])
+async def test_a_ledger_whose_file_is_gone_takes_no_intent(tmp_path, leg, how):
+    """E3, E5, I1: an intent in a file that no next start would find is none; no order follows, and the next start is halted."""
+    file = tmp_path / "mine.sqlite"
+    posted = []
+    async with replay() as gateway, SqlLedger(file) as ledger:
+        submit = gateway.submit
+
+        async def then_gone(order, /):
+            posted.append(order.client_id)
+            answer = await submit(order)
+            if len(posted) == leg:
+                if how == "removed":
+                    file.unlink()
+                else:
+                    file.rename(tmp_path / "backup.sqlite")
+                if how == "replaced":
+                    file.write_bytes((tmp_path / "backup.sqlite").read_bytes())
+            return answer
+
+        gateway.submit = then_gone
+        engine = Engine(gateway, risk=LIMITS, ledger=ledger, start=["USDT"])
+        with pytest.raises(LedgerError, match="moved or removed") as caught:
+            await engine.run(cycles=3)
+        assert caught.value.code == "ledger.unwritten"
+        with pytest.raises(LedgerError) as caught:
+            await ledger.check()
+        assert caught.value.code == "ledger.gone"
+    assert len(posted) == leg
+    assert unwritten_file(file).exists()
+    assert HaltLatch(halt_file(file)).reason is not None
+
+
+@pytest.mark.parametrize("place", ["", None, 5, b"mine.sqlite"])
+def test_a_ledger_without_a_name_is_refused(place):
+    """E1: one that is in memory by a slip, such as an empty variable, would forget every intent with its process."""
+    with pytest.raises(UsageError, match="address") as caught:
+        SqlLedger(place)
+    assert caught.value.code == "ledger.url"

@@ -14,6 +14,7 @@ from triarb.cli import main
 from triarb.clock import NS_PER_SECOND
 from triarb.engine import Engine
 from triarb.exceptions import LedgerError, UsageError
+from triarb.execution import halt
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.replay import ReplayGateway
@@ -223,8 +224,33 @@ def test_halt_and_resume_by_command(capsys, ledger_file, monkeypatch, tmp_path):
     assert sorted(file.name for file in folder.glob("*.halt")) == ["a.sqlite.halt", "b.sqlite.halt"]
     assert main(["resume", str(ledger_file), "--by", "Ada"]) == 2
     (folder / "a.sqlite").unlink()
-    assert main(["halt", str(folder / "a.sqlite")]) == 0
-    assert "halted" in capsys.readouterr().out
+    capsys.readouterr()
+    (folder / "c.sqlite.halt").mkdir()
+    assert main(["halt", str(folder / "c.sqlite"), str(folder / "b.sqlite")]) == 2
+    assert "b.sqlite: " in capsys.readouterr().out
+
+
+def test_a_halt_of_no_ledger_says_so(capsys, tmp_path, monkeypatch):
+    """E9: who mistypes a name is not told that trading has stopped; one that is begun there is halted nevertheless."""
+    mistyped = tmp_path / "mien.sqlite"
+    assert main(["halt", str(mistyped)]) == 2
+    assert "there is no ledger" in capsys.readouterr().err
+    assert HaltLatch(halt_file(mistyped)).reason == "triarb halt"
+    (tmp_path / "mine.sqlite").touch()
+    monkeypatch.setattr(halt, "_write", refuse_once(monkeypatch))
+    assert main(["halt", str(mistyped), str(tmp_path / "mine.sqlite")]) == 1
+    assert HaltLatch(halt_file(tmp_path / "mine.sqlite")).reason == "triarb halt"
+
+
+def refuse_once(monkeypatch):
+    """A disk that takes no file the first time."""
+    writes = halt._write
+
+    def write(file, reason):
+        monkeypatch.setattr(halt, "_write", writes)
+        raise OSError(13, "Permission denied")
+
+    return write
 
 
 def test_a_signal_halts_a_command_that_trades(ledger_file, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import attrs
 import pytest
 
 from triarb.clock import NS_PER_SECOND, ManualClock
@@ -14,11 +15,15 @@ from triarb.ledger import SqlLedger
 from triarb.model import (
     Balance,
     BalancesSet,
+    Fill,
     Market,
     NotFound,
     Order,
     OrderOutcome,
+    OrderState,
+    OrderStatus,
     Side,
+    Submission,
     SubmissionStatus,
 )
 
@@ -121,3 +126,81 @@ def test_an_order_found_in_a_journal_is_asked_for_at_once():
     assert (fresh.next_ns, fresh.gone_ns, fresh.trouble) == (5, 5, "")
     unknown = found(ORDER, market, RULES, 5, answered=SubmissionStatus.UNKNOWN, reason="reset")
     assert (unknown.next_ns, unknown.trouble) == (5, "reset")
+
+
+# What cannot be true
+
+
+def told(*fills, filled="1", amount=None, status=OrderStatus.FILLED):
+    """The exchange's word on the order, with these fills of it."""
+    return OrderState(
+        ORDER.client_id, "BTC/USDT", status, amount or ORDER.amount, Decimal(filled), fills
+    )
+
+
+def fill(trade_id="1", amount="1", price="100", fees=None, **other):
+    """A fill of the order."""
+    made = Fill(
+        trade_id,
+        ORDER.client_id,
+        "BTC/USDT",
+        "BTC",
+        "USDT",
+        Side.BUY,
+        Decimal(price),
+        Decimal(amount),
+        {"BTC": Decimal("0.001")} if fees is None else fees,
+    )
+    return attrs.evolve(made, **other)
+
+
+CANNOT_BE = {
+    "B1: a fee above all that was bought": told(fill(fees={"BTC": Decimal("1.1")})),
+    "B1: a fee above all that was paid": told(fill(fees={"USDT": Decimal(101)})),
+    "B1: a rebate above all that was bought": told(fill(fees={"BTC": Decimal(-2)})),
+    "B9: a fee in nothing": told(fill(fees={"": Decimal(1)})),
+    "B9: a fee in something that is no asset": told(fill(fees={None: Decimal(1)})),
+    "A10: a trade id that is a number": told(fill(trade_id=7)),
+    "B9: a time that is none": told(fill(time_ns=None)),
+    "A11: one trade under two ids": told(fill("1"), fill("2")),
+    "A11: more fills than are filled": told(fill("1"), filled="0.5", status=OrderStatus.EXPIRED),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT_BE)
+def test_what_cannot_be_true_is_not_believed_and_not_on_record(name):
+    """A10, A11, B1, B9: such an answer counts for nothing, and the next that can be true proves the order."""
+    state = on(begin(ORDER, Market("BTC/USDT", "BTC", "USDT"), RULES), Sending(), 0)
+    state = on(state, CANNOT_BE[name], 1)
+    assert (state.fills, state.end) == ((), None)
+    assert state.trouble
+    state = on(state, told(fill()), 2)
+    assert (state.outcome, state.filled) == (OrderOutcome.FILLED, 1)
+
+
+@pytest.mark.parametrize("asset", ["BTC", "USDT", "BNB"])
+def test_a_fee_up_to_all_that_was_traded_can_be_true(asset):
+    """B1, B2: a fee that is rounded up to a unit may take all of a tiny fill; of a token, nothing says how much is much."""
+    fees = {asset: Decimal(1) if asset == "BTC" else Decimal(100)}
+    state = on(begin(ORDER, Market("BTC/USDT", "BTC", "USDT"), RULES), Sending(), 0)
+    assert on(state, told(fill(fees=fees)), 1).outcome is OrderOutcome.FILLED
+
+
+def test_fills_that_come_to_more_than_the_order_leave_on_record_what_was_believed_first():
+    """A11: two answers that can each be true, but not both, end it as stuck; what is on record a person can complete."""
+    state = on(begin(ORDER, Market("BTC/USDT", "BTC", "USDT"), RULES), Sending(), 0)
+    state = on(state, told(fill("1", "0.6"), filled="0.6", status=OrderStatus.OPEN), 1)
+    state = on(state, told(fill("a", "0.6"), filled="0.6", status=OrderStatus.OPEN), 2)
+    assert "1.2 of 1" in state.reason
+    assert [one.trade_id for one in state.fills] == ["1"]
+    assert state.outcome is None
+
+
+async def test_a_reason_that_is_no_text_proves_nothing():
+    """A4: the answer of a gateway that breaks its promise is no rejection, and nothing that a journal cannot take."""
+
+    class Odd(Nowhere):
+        async def submit(self, order, /):
+            return Submission(SubmissionStatus.REJECTED, reason=b"no")
+
+    assert (await submitted(ORDER, Odd())).status is SubmissionStatus.UNKNOWN

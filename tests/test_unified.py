@@ -249,7 +249,6 @@ def test_an_order_is_known_by_what_was_filled():
         ("canceling", 0.5, OrderStatus.OPEN),
         ("closed", 1.0, OrderStatus.FILLED),
         ("closed", 0.5, OrderStatus.EXPIRED),
-        ("closed", 0, OrderStatus.EXPIRED),
         ("canceled", 0.5, OrderStatus.CANCELED),
         ("expired", 0, OrderStatus.EXPIRED),
         ("rejected", 0, OrderStatus.REJECTED),
@@ -267,6 +266,8 @@ def test_a_status_counts_only_as_far_as_it_is_known(told: Any, filled: float, st
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
+        (order(filled=0, trades=None), "nothing of it is filled"),
+        (order(info={"origQty": "1"}, filled=0), "no executedQty"),
         (None, "a NoneType"),
         ([], "a list"),
         ("order", "a str"),

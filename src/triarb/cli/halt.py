@@ -4,7 +4,7 @@ from pathlib import Path
 
 from triarb.cli.ledgers import all_ledgers, configured_ledger
 from triarb.cli.output import console, error_console, printable
-from triarb.exceptions import ConfigError, LedgerError, UsageError
+from triarb.exceptions import ConfigError, LedgerError, TriarbError, UsageError
 from triarb.execution.halt import HaltLatch, halt_file
 from triarb.ledger.place import real
 
@@ -18,34 +18,39 @@ def halt(*ledgers: Path, reason: str = "triarb halt") -> None:
     Parameters
     ----------
     ledgers
-        Ledger files; by default all in the user's data folder, and the one that the configuration in this folder names.
+        Ledger files; by default all in the user's data folder, and the one that the configuration here names.
     reason
         What reports and refusals say.
     """
     files = list(ledgers) or _all()
-    for ledger in files:
-        if not ledger.parent.is_dir():
-            raise UsageError(f"there is no folder {ledger.parent}", hint="name a ledger's file")
-    for ledger in files:
+    failed: list[TriarbError] = []
+    for ledger in files:  # each, whatever becomes of the others
         latch = HaltLatch(halt_file(real(ledger)))
-        latch.set(reason)
-        line = f"halted {ledger}: {latch.reason}"
-        console().print(printable(line), markup=False, highlight=False)
-    missing = [str(ledger) for ledger in files if not ledger.is_file()]
-    if missing:  # it holds all the same: an engine may have one that was moved away
-        raise LedgerError(
-            f"there is no ledger {', '.join(missing)}: no engine may be looking at its halt",
-            code="ledger.missing",
-            hint="triarb status LEDGER says whether one runs on it",
-        )
+        try:
+            if not ledger.parent.is_dir():
+                raise UsageError(f"there is no folder {ledger.parent}", hint="name a ledger's file")
+            latch.set(reason)
+        except (LedgerError, UsageError) as error:
+            failed.append(error)
+        else:
+            line = f"halted {ledger}: {latch.reason}"
+            console().print(printable(line), markup=False, highlight=False)
+    if failed:
+        raise min(failed, key=lambda error: isinstance(error, UsageError))
+    for ledger in files:
+        if not ledger.is_file():
+            raise UsageError(
+                f"there is no ledger {ledger}; one that is begun there is halted, and no other",
+                hint="name the ledger's file, as triarb status shows it",
+            )
 
 
 def _all() -> list[Path]:
-    """Every ledger that this user may mean; what cannot be read does not keep the others from being halted."""
+    """Every ledger that this user may mean; a configuration that cannot be read does not keep others from being halted."""
     try:
         named = configured_ledger()
     except ConfigError as error:
-        why = f"the configuration here cannot be read; a ledger that it names is not halted: {error.message}"
+        why = f"a ledger that the configuration here names is not halted, since it cannot be read: {error.message}"
         error_console().print(printable(why), markup=False, highlight=False)
         named = None
     if named is None or not named.is_file():

@@ -9,6 +9,7 @@ from typing import Self
 import attrs
 
 from triarb.clock import NS_PER_SECOND, Clock, SystemClock
+from triarb.engine.checking import check_parts
 from triarb.engine.feed import Feed
 from triarb.engine.finishing import alarm, to_the_end
 from triarb.engine.gate import Gate
@@ -90,8 +91,8 @@ class Engine:
         foreign_prefixes: Collection[str] | None = None,
         watch_seconds: float = 60.0,
     ) -> None:
-        if isinstance(start, str):
-            raise UsageError(f"start is the text {start!r}", hint=f"write start=[{start!r}]")
+        parts = (gateway, risk, finder, sizer, executor, ledger, clock)
+        check_parts(parts, start, observers, interval_seconds, freeze=freeze)
         self.gateway = gateway
         self.risk = risk
         self.finder: CycleFinder = finder or BoundedCycleFinder(start=start)
@@ -358,6 +359,7 @@ class Engine:
             number=self.ledger.portfolio().started + 1,
             outgoing=self._gate.outgoing,
             unwritten=self._gate.unwritten,
+            markets=self._market.reread,
         )
 
     async def _journal_halt(self) -> None:

@@ -78,6 +78,17 @@ class Feed:
         self._asked.clear()
         return True
 
+    async def reread(self) -> Mapping[str, Market]:
+        """The markets now, by symbol, for an execution of which an order was rejected; others begin with the next batch.
+
+        Raises:
+            GatewayError: the exchange did not say.
+        """
+        markets = tuple(await self._gateway.markets())
+        if markets != self._markets:
+            self._due_ns = self._gateway.clock.now_ns()
+        return {market.symbol: market for market in markets}
+
     def learn(self, execution: Execution) -> None:
         """Ask sooner where one of its orders was rejected: the rules may be others."""
         sent = (*execution.legs, *execution.further)

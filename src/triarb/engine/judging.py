@@ -1,6 +1,6 @@
 """Judging: from the rates to nominations, fresh books, risk and a plan; each refusal is counted and told."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -14,15 +14,20 @@ from triarb.execution.executor import settings_of
 from triarb.finders.finder import CycleFinder
 from triarb.gateways.gateway import Budgeted, ExchangeGateway
 from triarb.ledger import Ledger
+from triarb.market.fees import FeeSchedule
 from triarb.model import (
+    Approved,
     Confirmed,
     Cycle,
     Declined,
     EngineEvent,
     Nominated,
     Opportunity,
+    OrderBook,
     Plan,
     Planned,
+    Portfolio,
+    RateView,
     Refused,
     Reviewed,
 )
@@ -87,7 +92,7 @@ class Judge:
             return books
         view, now_ns, held = self.market.rates.view(), self.clock.now_ns(), self.ledger.portfolio()
         answers = [
-            confirm(begun, books, settle_tokens(begun, fees, view, held), view, now_ns)
+            self.priced(begun, books, settle_tokens(begun, fees, view, held), view, now_ns)
             for begun in map(cycle.starting_from, self._starts(cycle))
         ]
         found = [answer for answer in answers if isinstance(answer, Opportunity)]
@@ -110,13 +115,28 @@ class Judge:
                 continue
             self.tally.counts["approved"] += 1
             self.emit(Reviewed(now_ns, approved))
-            plan = size(approved, self.sizer, portfolio)
+            plan = self.sized(approved, portfolio)
             if isinstance(plan, Plan):
                 self.tally.counts["planned"] += 1
                 self.emit(Planned(now_ns, plan))
                 return plan
             refusals.append(plan)
         return refusals[0]
+
+    def priced(
+        self,
+        cycle: Cycle,
+        books: Mapping[str, OrderBook],
+        fees: FeeSchedule,
+        rates: RateView,
+        now_ns: int,
+    ) -> Opportunity | Refused:
+        """What `cycle` comes to on fresh books."""
+        return confirm(cycle, books, fees, rates, now_ns)
+
+    def sized(self, approved: Approved, portfolio: Portfolio) -> Plan | Refused:
+        """How much of it to take."""
+        return size(approved, self.sizer, portfolio)
 
     def declined(self, cycle: Cycle, refused: Refused) -> None:
         """Count and tell why a nomination went no further."""

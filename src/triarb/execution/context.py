@@ -1,7 +1,7 @@
 """What an executor may use, and how it is set."""
 
-import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import attrs
 
@@ -16,6 +16,7 @@ from triarb.gateways.last_word import last_word
 from triarb.ledger import Ledger
 from triarb.model import (
     EngineEvent,
+    Market,
     Order,
     OrderBook,
     Purpose,
@@ -43,6 +44,7 @@ class ExecutionContext:
         number: the execution's.
         outgoing: what `send` has under way, so that a halt can wait for it.
         unwritten: where events go that the ledger does not take.
+        markets: reads the markets again, by symbol; None where they stay as `rates` has them.
     """
 
     gateway: Trading
@@ -56,6 +58,7 @@ class ExecutionContext:
     number: int
     outgoing: Outgoing = attrs.field(factory=Outgoing)
     unwritten: Unwritten = attrs.field(factory=Unwritten)
+    markets: Callable[[], Awaitable[Mapping[str, Market]]] | None = None
 
     async def send(self, order: Order, purpose: Purpose, until_ns: int) -> Submission | Refused:
         """Send an order whose intent is durable, once, if the gate lets it pass and it is not late.
@@ -112,9 +115,20 @@ class ExecutionContext:
         )
 
 
-def _seconds(_: object, attribute: "attrs.Attribute[float]", value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{attribute.name} is {value}", hint="give seconds, above zero")
+_LONGEST_SECONDS: Final = 86_400 * 365
+"""A year: far beyond any use, and within what nanoseconds are counted in."""
+
+
+def _seconds(_: object, attribute: "attrs.Attribute[float]", value: object) -> None:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    if not 0 < number <= _LONGEST_SECONDS:
+        raise UsageError(f"{attribute.name} is {value!r}", hint="give seconds, above zero")
+
+
+def _unwinding(_: object, attribute: "attrs.Attribute[Unwinding]", value: object) -> None:
+    if not isinstance(value, Unwinding):
+        hint = 'give an Unwinding, such as Unwinding("cheapest")'
+        raise UsageError(f"{attribute.name} is {value!r}", hint=hint)
 
 
 @attrs.frozen
@@ -130,7 +144,7 @@ class Settings:
         retry_seconds: the wait before the books are read again where there was no way back, or an order found nothing.
     """
 
-    unwinding: Unwinding = attrs.field(factory=Unwinding)
+    unwinding: Unwinding = attrs.field(factory=Unwinding, validator=_unwinding)
     leg_seconds: float = attrs.field(default=15.0, validator=_seconds)
     cycle_seconds: float = attrs.field(default=60.0, validator=_seconds)
     retry_seconds: float = attrs.field(default=1.0, validator=_seconds)

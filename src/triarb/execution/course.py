@@ -30,6 +30,7 @@ from triarb.model import (
     Intended,
     LegDone,
     LegResult,
+    Level,
     Order,
     OrderBook,
     OrderOutcome,
@@ -104,6 +105,8 @@ class Course:
         self._read_ns = plan.decided_ns
         self._stop: Finish | None = None
         self._refusal: TradingRefused | None = None
+        self._rates = context.rates
+        self._heeded = 0
 
     async def run(self) -> Execution:
         """Go on to the end.
@@ -161,7 +164,7 @@ class Course:
         self, now: Stranded, *, widely: bool
     ) -> tuple[dict[str, OrderBook], RateView]:
         """The books that tell the ways back, as far as they can be read now, and their markets."""
-        rates = self._context.rates
+        rates = self._rates
         symbols = worth_reading(self._plan, rates, now, widely=widely)
         answers = await asyncio.gather(*map(self._book, symbols))
         self._read_ns = self._context.clock.now_ns()
@@ -173,7 +176,9 @@ class Course:
             book: object = await self._context.order_book(symbol)
         except Exception:  # noqa: BLE001 - a book that cannot be read is none, whatever the reason
             return None
-        return book if isinstance(book, OrderBook) and book.symbol == symbol else None
+        if not isinstance(book, OrderBook) or book.symbol != symbol:
+            return None
+        return book if all(map(_is_level, (*book.bids, *book.asks))) else None
 
     # Turning back
 
@@ -181,7 +186,7 @@ class Course:
         """Turn what is off the plan back, trade by trade, as far as budget, time and the gate allow."""
         policy = self._settings.unwinding
         if self._refused_by():  # perhaps its balances lag behind our fills
-            await self._context.clock.sleep(self._settings.retry_seconds)
+            await self._pause()
         while self._stop is None:
             turns = [one for one in self._sent if one.leg > len(self._plan.legs)]
             if len(turns) >= policy.max_orders or self._late() is not None:
@@ -197,8 +202,28 @@ class Course:
             elif trade.code in _ENDS and view.markets.keys() <= books.keys():
                 turned = any(one.result.filled for one in turns)
                 return Finish(Outcome.UNWOUND if turned else end.outcome, end.reason)
-            await self._context.clock.sleep(self._settings.retry_seconds)
+            await self._pause()
         return self._stop
+
+    async def _pause(self) -> None:
+        """Wait for a while; where another order was not taken, read the markets again meanwhile: they may have changed."""
+        waiting = self._context.clock.sleep(self._settings.retry_seconds)
+        refused = len(self._refused_by())
+        if refused == self._heeded:
+            await waiting
+            return
+        self._heeded = refused
+        await asyncio.gather(waiting, self._reread())
+
+    async def _reread(self) -> None:
+        if self._context.markets is None:
+            return
+        try:
+            markets = await self._context.markets()
+        except Exception:  # noqa: BLE001 - what cannot be read stays as it was, whatever the reason
+            return
+        gone = {s: attrs.evolve(m, active=False) for s, m in self._rates.markets.items()}
+        self._rates = attrs.evolve(self._rates, markets={**gone, **markets})
 
     @abstractmethod
     def _off_plan(self) -> Stranded:
@@ -318,6 +343,14 @@ class Course:
             end.reason,
             self._further,
         )
+
+
+def _is_level(level: Level) -> bool:
+    return _is_above_zero(level.price) and _is_above_zero(level.amount)
+
+
+def _is_above_zero(number: object) -> bool:
+    return isinstance(number, Decimal) and number.is_finite() and number > 0
 
 
 def unproven(state: LegState) -> Refused:

@@ -75,7 +75,10 @@ class SequentialExecutor(Executor):
         send_seconds: float = 1.0,
     ) -> None:
         self.settings = Settings(
-            unwinding or Unwinding(), leg_seconds, cycle_seconds, send_seconds=send_seconds
+            Unwinding() if unwinding is None else unwinding,
+            leg_seconds,
+            cycle_seconds,
+            send_seconds=send_seconds,
         )
 
     async def execute(self, plan: Plan, context: ExecutionContext, /) -> Execution:
@@ -114,9 +117,14 @@ class ParallelExecutor(Executor, Selective):
         cycle_seconds: float = 60.0,
         send_seconds: float = 1.0,
     ) -> None:
+        if not isinstance(max_given, Mapping):
+            raise UsageError(f"max_given is {max_given!r}", hint='such as {"USDT": "150"}')
         self.max_given = {asset: _amount(asset, amount) for asset, amount in max_given.items()}
         self.settings = Settings(
-            unwinding or Unwinding(), leg_seconds, cycle_seconds, send_seconds=send_seconds
+            Unwinding() if unwinding is None else unwinding,
+            leg_seconds,
+            cycle_seconds,
+            send_seconds=send_seconds,
         )
 
     def refuses(self, plan: Plan, portfolio: Portfolio, /) -> Refused | None:

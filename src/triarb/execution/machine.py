@@ -261,6 +261,12 @@ def _with_fills(state: LegState, fills: Iterable[Fill]) -> LegState:
         before = known.setdefault(fill.trade_id, fill)
         if attrs.evolve(before, time_ns=0) != attrs.evolve(fill, time_ns=0):
             return _stuck(state, f"its fill {fill.trade_id} is told in two ways")
+    with arithmetic():
+        total = sum((fill.amount for fill in known.values()), ZERO)
+    if (
+        total > state.order.amount
+    ):  # what was believed before stays on record alone: a person can add to it
+        return _stuck(state, f"its fills come to {total} of {state.order.amount}")
     return attrs.evolve(state, fills=tuple(known[trade_id] for trade_id in sorted(known)))
 
 

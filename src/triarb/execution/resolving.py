@@ -13,9 +13,10 @@ from triarb.model import (
     LedgerEvent,
     OrderOutcome,
     Proven,
+    Side,
     Unfinished,
 )
-from triarb.money import ZERO, arithmetic, plain
+from triarb.money import ZERO, arithmetic, parse_decimal, plain
 
 
 def resolution(
@@ -48,8 +49,11 @@ def resolution(
     """
     execution, intent = _open(unfinished, client_id)
     order, number = intent.intended.order, execution.number
-    if not evidence.strip():
+    if not _says_something(evidence):
         raise UsageError(f"{client_id}: there is no evidence", hint="say how you know")
+    filled, price = _number("filled", filled), _number("price", price)
+    if fees is not None:
+        fees = {asset: _number(f"the fee in {asset}", fee) or ZERO for asset, fee in fees.items()}
     if never is (filled is not None):
         raise UsageError(
             f"{client_id}: it was filled, or it never was", hint="say one of never and filled"
@@ -70,6 +74,13 @@ def resolution(
             raise UsageError(
                 f"{client_id}: {plain(rest)} are not on record, and their price and fees are not told",
                 hint="give the average price, and the fees by asset; 0 of one where there were none",
+            )
+        limit = order.price
+        worse = limit is not None and (price > limit if order.side is Side.BUY else price < limit)
+        if worse:
+            raise UsageError(
+                f"{client_id}: it cannot have filled at {plain(price)}, beyond its limit",
+                hint=f"its limit is {limit}; look at the price again",
             )
         base, quote = _pair(execution, order.symbol)
         trade_id = f"by-hand-{client_id}"
@@ -119,10 +130,12 @@ async def flow(ledger: Ledger, asset: str, amount: Decimal, now_ns: int, note: s
         UsageError: nothing moved, more than the ledger holds, or there is no note.
         LedgerError: it could not be made durable.
     """
-    if not amount or not note.strip():
+    number = _number("the amount", amount)
+    if not number or not _says_something(asset) or not _says_something(note):
         raise UsageError(
             f"a flow of {amount} {asset}", hint="give an amount, and a note that says what it was"
         )
+    amount = number
     held = ledger.portfolio().balances.get(asset, ZERO)
     if amount < 0 and held + amount < 0:
         raise UsageError(
@@ -130,6 +143,17 @@ async def flow(ledger: Ledger, asset: str, amount: Decimal, now_ns: int, note: s
             hint="what is beyond the ledger is not booked; it moves freely",
         )
     await ledger.append(BalancesSet(now_ns, {asset: amount}, f"flow: {note}"))
+
+
+def _says_something(text: object) -> bool:
+    return isinstance(text, str) and bool(text.strip())
+
+
+def _number(name: str, value: Decimal | None) -> Decimal | None:
+    try:
+        return None if value is None else parse_decimal(value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", hint='give it exactly, as Decimal("0.5")') from None
 
 
 def _open(unfinished: Sequence[Unfinished], client_id: str) -> tuple[Unfinished, Intent]:

@@ -71,7 +71,8 @@ async def submitted(order: Order, gateway: Trading) -> Submission:
     except Exception as error:  # noqa: BLE001 - nor is it known what it did before
         return _unknown(f"the gateway raised {type(error).__name__}")
     if isinstance(answer, Submission) and isinstance(answer.status, SubmissionStatus):
-        return answer
+        reason: object = answer.reason
+        return answer if isinstance(reason, str) else _unknown("it gives a reason that is no text")
     return _unknown(f"the gateway answered a {type(answer).__name__}")
 
 

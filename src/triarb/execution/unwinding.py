@@ -6,17 +6,19 @@ every minimum, stays as a residue.
 """
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
 import attrs
 
+from triarb.exceptions import UsageError
 from triarb.model import Fill, OrderBook, Plan, PlannedLeg, RateView, Refused, Side, TimeInForce
-from triarb.money import ONE, ZERO, arithmetic, plain, round_down, to_decimal
+from triarb.money import ONE, ZERO, arithmetic, parse_decimal, plain, round_down, to_decimal
 from triarb.pricing import Route, best_route
 from triarb.pricing.legs import unit_given
+from triarb.pricing.routes import MAX_LEGS
 
 DUST: Final = frozenset({"route.below_minimum", "route.none"})
 """Why a position can be no order: waiting does not mend it."""
@@ -37,6 +39,32 @@ class Way(enum.StrEnum):
     """None: what is held stays as a residue, for a person to decide."""
 
 
+def _way(value: object) -> Way:
+    try:
+        return Way(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise UsageError(f"way is {value!r}", hint=f"it is one of {', '.join(Way)}") from None
+
+
+def _factor(value: str | int | Decimal) -> Decimal:
+    try:
+        number = parse_decimal(value)
+    except ValueError as error:
+        raise UsageError(f"loss_factor: {error}", hint='give it as text, such as "1.5"') from None
+    if number < 0:
+        raise UsageError(f"loss_factor is {plain(number)}", hint="0 or more; 0 allows no loss")
+    return number
+
+
+def _from(least: int, most: int) -> Callable[[object, "attrs.Attribute[int]", int], None]:
+    def check(_: object, attribute: "attrs.Attribute[int]", value: int) -> None:
+        if type(value) is not int or not least <= value <= most:
+            name = attribute.name
+            raise UsageError(f"{name} is {value!r}", hint=f"a whole number, {least} to {most}")
+
+    return check
+
+
 @attrs.frozen
 class Unwinding:
     """How far an executor may go to bring back what is stranded.
@@ -46,12 +74,15 @@ class Unwinding:
         loss_factor: the budget as a multiple of the plan's stated largest loss (`Plan.max_loss`).
         max_orders: the most orders beyond the plan's own.
         max_legs: the most trades of a route.
+
+    Raises:
+        UsageError: another way, or a number that makes no sense.
     """
 
-    way: Way = attrs.field(default=Way.CHEAPEST, converter=Way)
-    loss_factor: Decimal = ONE
-    max_orders: int = 6
-    max_legs: int = 3
+    way: Way = attrs.field(default=Way.CHEAPEST, converter=_way)
+    loss_factor: Decimal = attrs.field(default=ONE, converter=_factor)
+    max_orders: int = attrs.field(default=6, validator=_from(0, 100))
+    max_legs: int = attrs.field(default=3, validator=_from(1, MAX_LEGS))
 
     def budget(self, plan: Plan) -> Decimal:
         """The most that may be lost with `plan`, in its start asset."""

@@ -54,7 +54,16 @@ class Place:
         Raises:
             UsageError: no URL that SQLAlchemy can read, or a SQLite URI file name.
         """
-        text = os.fspath(place)
+        try:
+            text = os.fspath(place)
+        except TypeError:
+            text = ""
+        if not text or not isinstance(text, str):
+            raise UsageError(
+                f"the ledger's address is {place!r}, and what it holds would be lost with its process",
+                code="ledger.url",
+                hint='give its path; or "sqlite://" for one in memory',
+            )
         if "://" in text:
             try:
                 url = sa.make_url(text)

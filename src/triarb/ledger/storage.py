@@ -79,11 +79,16 @@ class _Insert:
 
 @attrs.frozen
 class Storage:
-    """An open database at the newest schema, the connection that writes to it, and the lock on its file."""
+    """An open database at the newest schema, the connection that writes to it, and the lock on its file.
+
+    Attributes:
+        file: which file it is, by device and inode; None in memory and on a server.
+    """
 
     place: Place
     engine: sa.Engine
     lock: int | None
+    file: tuple[int, int] | None
     _writer: sa.Connection
     _to_journal: _Insert
     _to_postings: _Insert
@@ -103,9 +108,20 @@ class Storage:
             }
             for line in lines
         ]
+        with failures(self.place, "write to"):
+            self._still_there()
         with failures(self.place, "write to"), self._writer.begin():
             self._to_journal.run(self._writer, [attrs.asdict(entry)])
             self._to_postings.run(self._writer, rows)
+
+    def _still_there(self) -> None:
+        """See that its file is where the next start looks for it: a write to one that was removed is lost with its process."""
+        if self.file is not None and _which(self.place) != self.file:
+            raise LedgerError(
+                f"cannot write to the ledger {self.place}: its file was moved or removed meanwhile",
+                code="ledger.gone",
+                hint="put it back before anything starts on a new one",
+            )
 
     def check(self) -> None:
         """Write the head of the database as it is, and wait for the disk: what would stop a write stops this.
@@ -113,6 +129,8 @@ class Storage:
         Raises:
             LedgerError: it cannot be written to.
         """
+        with failures(self.place, "write to"):
+            self._still_there()
         with failures(self.place, "write to"), self.engine.begin() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -214,7 +232,18 @@ def open_storage(place: Place, *, read_only: bool, busy_timeout_ms: int) -> Stor
         writer = engine.connect()
         undo.pop_all()
         inserts = _Insert.into(journal, engine), _Insert.into(postings, engine)
-        return Storage(place, engine, lock, writer, *inserts)
+        return Storage(place, engine, lock, _which(place), writer, *inserts)
+
+
+def _which(place: Place) -> tuple[int, int] | None:
+    """Which file is at `place` now; None where there is none."""
+    if place.path is None:
+        return None
+    try:
+        found = os.stat(place.path)  # noqa: PTH116 - before every write: a third of the time of Path.stat
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check_place(place: Place, path: Path, *, read_only: bool) -> None:

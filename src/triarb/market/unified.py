@@ -126,10 +126,15 @@ def order_state_from_ccxt(raw: Any, *, client_id: str, market: Market) -> OrderS
         raise ValueError(f"it tells no {', '.join(missing)} of the order")
     if raw.get("clientOrderId") != client_id or raw.get("symbol") != market.symbol:
         raise ValueError(f"it is about {raw.get('clientOrderId')} on {raw.get('symbol')}")
+    info = raw.get("info")
+    if isinstance(info, Mapping) and "origQty" in info and info.get("executedQty") is None:
+        raise ValueError("it tells no executedQty")  # of which ccxt makes a zero
     amount, filled = exact(told["amount"]), exact(told["filled"])
     if amount is None or filled is None or amount <= 0 or filled < 0:
         raise ValueError(f"{filled} filled of {amount} cannot be")
     status = _STATUSES.get(str(told["status"]), OrderStatus.UNKNOWN)
+    if status is OrderStatus.FILLED and not filled:
+        raise ValueError("it is closed, and nothing of it is filled, nor was it canceled")
     if status is OrderStatus.FILLED and filled < amount:  # "closed" is any order that is over
         status = OrderStatus.EXPIRED
     return OrderState(

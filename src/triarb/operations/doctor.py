@@ -33,7 +33,7 @@ from triarb.operations.checks import Check, Verdict, failed, not_told, ok, warni
 from triarb.operations.config import TradingConfig
 from triarb.operations.digest import digest
 from triarb.operations.ledger_checks import examine_ledger
-from triarb.operations.parts import choose_mode
+from triarb.operations.parts import Connect, choose_mode
 
 QUESTIONS: Final = 5
 """How often the exchange's time is asked for; the median counts."""
@@ -83,10 +83,11 @@ class Patient:
         return [m for m in self.markets.values() if m.active and start in (m.base, m.quote)]
 
 
-async def examine(config: TradingConfig) -> Examination:
+async def examine(config: TradingConfig, *, connect: Connect = CcxtGateway) -> Examination:
     """Examine a configuration, and journal in its ledger whether it passed, which is also what tries the ledger.
 
     A check that cannot be carried out failed. What an exchange, or a testnet, has no way to tell is "not told".
+    `connect` is as in `Parts.of`.
 
     Raises:
         SecretError: a key cannot be had, or not safely.
@@ -96,7 +97,7 @@ async def examine(config: TradingConfig) -> Examination:
     checks = [_ccxt(config), _look_up(config, mode)]
     gateway = None
     try:
-        gateway = CcxtGateway(config.exchange, credentials=credentials, sandbox=mode == "sandbox")
+        gateway = connect(config.exchange, credentials=credentials, sandbox=mode == "sandbox")
     except TriarbError as error:
         checks.append(_refused("exchange", error))
     if gateway is not None:

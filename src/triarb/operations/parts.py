@@ -1,6 +1,6 @@
 """Parts: what a configuration gives an engine: gateway, limits, finder, start and the ledger's place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,9 @@ from triarb.risk import FirstRefusal, RiskLimits, RiskPolicy
 
 Mode = Literal["paper", "sandbox"]
 """Where a configuration may trade by itself. Production is not among them: that takes an `Armed`."""
+
+Connect = Callable[..., CcxtGateway]
+"""Makes a gateway of what `CcxtGateway` is made of."""
 
 
 @attrs.frozen
@@ -57,9 +60,16 @@ class Parts:
 
     @classmethod
     def of(
-        cls, config: TradingConfig, mode: Mode | None = None, *, armed: Armed | None = None
+        cls,
+        config: TradingConfig,
+        mode: Mode | None = None,
+        *,
+        armed: Armed | None = None,
+        connect: Connect = CcxtGateway,
     ) -> "Parts":
         """The parts that `config` describes, for `mode`; None chooses as `choose_mode` does, or production if `armed`.
+
+        `connect` makes the gateway to the exchange, as `CcxtGateway` does, through another session perhaps.
 
         Raises:
             TradingRefused: `gateway.production` where None is to choose and `live` is set; what the exchange's sandbox
@@ -72,10 +82,11 @@ class Parts:
         notes: tuple[str, ...]
         if armed is not None and mode is None:
             chosen, notes = "live", (f"live: {armed.account} on {armed.exchange} is armed",)
-            gateway = _with_keys(config, armed)
+            gateway = _with_keys(config, armed, connect)
         else:
             chosen, notes = choose_mode(config) if mode is None else (mode, ())
-            gateway = _paper(config) if chosen == "paper" else _with_keys(config, None)
+            paper = chosen == "paper"
+            gateway = _paper(config, connect) if paper else _with_keys(config, None, connect)
         start = (config.start,)
         ledger = config.ledger or default_path(config.exchange, chosen, config.account)
         risk: RiskPolicy = LimitsInForce(config, ledger)
@@ -167,10 +178,10 @@ def _sandbox_refusal(exchange: str) -> TradingRefused | None:
     return None
 
 
-def _paper(config: TradingConfig) -> PaperGateway:
+def _paper(config: TradingConfig, connect: Connect) -> PaperGateway:
     """No key comes near it."""
     return PaperGateway(
-        CcxtGateway(config.exchange, poll_seconds=float(config.interval_seconds)),
+        connect(config.exchange, poll_seconds=float(config.interval_seconds)),
         balances={money.currency: plain(money.amount) for money in config.balance},
         fees=None if config.fee_bps is None else FeeSchedule.flat(config.fee_bps),
         latency_ms=float(config.latency_ms),
@@ -181,7 +192,7 @@ def _whose(configured: Configured) -> tuple[str, str, str]:
     return configured.exchange, configured.mode, configured.account
 
 
-def _with_keys(config: TradingConfig, armed: Armed | None) -> CcxtGateway:
+def _with_keys(config: TradingConfig, armed: Armed | None, connect: Connect) -> CcxtGateway:
     """The exchange's sandbox, or, armed, its production."""
     credentials = config.credentials()
     if credentials is None:
@@ -190,7 +201,7 @@ def _with_keys(config: TradingConfig, armed: Armed | None) -> CcxtGateway:
             code="config.required",
             hint="set api_key and secret_key, or trade on paper",
         )
-    return CcxtGateway(
+    return connect(
         config.exchange,
         credentials=credentials,
         sandbox=armed is None,

@@ -30,6 +30,33 @@ def confirm(
     Raises:
         PolicyViolation: its legs are no closed path over distinct assets and markets: a finder broke its contract.
     """
+    opportunity = at_books(cycle, books, fees, rates, now_ns)
+    if isinstance(opportunity, Refused):
+        return opportunity
+    now = opportunity.cycle
+    if now.net_ratio <= 1:
+        return Refused(
+            "cycle.unprofitable",
+            f"{cycle.id} was nominated at {cycle.net_rate:.9f} and stands at {now.net_rate:.9f}",
+            {"cycle": cycle.id, "nominated": cycle.net_rate, "now": now.net_rate},
+        )
+    return unprofitable(opportunity) or opportunity
+
+
+def at_books(
+    cycle: Cycle,
+    books: Mapping[str, OrderBook],
+    fees: FeeSchedule,
+    rates: RateView,
+    now_ns: int,
+) -> Opportunity | Refused:
+    """`cycle` at the prices of `books` and these fees, whatever it earns; `confirm` says whether it earns anything.
+
+    Refused: ``book.missing``, ``market.one_sided``, ``market.crossed``, ``market.no_fee``.
+
+    Raises:
+        PolicyViolation: as `confirm`.
+    """
     _check_path(cycle)
     fresh = []
     for leg in cycle.legs:
@@ -46,15 +73,8 @@ def confirm(
             return Refused("market.no_fee", f"the fee of {symbol} {why}", {"symbol": symbol})
         fresh.append(attrs.evolve(leg, price=book.against(leg.side)[0].price, fee=fee))
     now = Cycle(tuple(fresh))
-    if now.net_ratio <= 1:
-        return Refused(
-            "cycle.unprofitable",
-            f"{cycle.id} was nominated at {cycle.net_rate:.9f} and stands at {now.net_rate:.9f}",
-            {"cycle": cycle.id, "nominated": cycle.net_rate, "now": now.net_rate},
-        )
     taken = {leg.market.symbol: books[leg.market.symbol] for leg in now.legs}
-    opportunity = Opportunity(now, cycle, MappingProxyType(taken), rates, now_ns)
-    return unprofitable(opportunity) or opportunity
+    return Opportunity(now, cycle, MappingProxyType(taken), rates, now_ns)
 
 
 def _check_path(cycle: Cycle) -> None:

@@ -8,8 +8,9 @@ from typing import Self
 
 import attrs
 
-from triarb.clock import NS_PER_MS
+from triarb.clock import NS_PER_MS, NS_PER_SECOND
 from triarb.exceptions import GatewayError, GatewayUnavailable, MalformedAnswer
+from triarb.gateways.ccxt.gateway import MARKETS_SECONDS
 from triarb.gateways.gateway import (
     DEFAULT_DEPTH,
     Budgeted,
@@ -121,9 +122,12 @@ class FaultyGateway(FaultyRequests, ExchangeGateway, Restorable, Budgeted, Listi
     # Looking
 
     async def markets(self) -> Sequence[Market]:
-        """The markets with the steps and limits that they have by now."""
-        await self._read(await self._arrive(Endpoint.MARKETS), "the markets")
-        return tuple(self.engine.markets.values())
+        """The markets with the steps and limits that they had no longer than `MARKETS_SECONDS` ago, as on ccxt."""
+        now_ns, kept = self.clock.now_ns(), self._listed
+        if kept is None or now_ns - kept[0] >= MARKETS_SECONDS * NS_PER_SECOND:
+            await self._read(await self._arrive(Endpoint.MARKETS), "the markets")
+            kept = self._listed = (now_ns, tuple(self.engine.markets.values()))
+        return kept[1]
 
     async def quotes(self) -> AsyncIterator[Sequence[Quote | Withdrawn]]:
         """The source's quotes; each batch is one request, and one that fails ends them."""

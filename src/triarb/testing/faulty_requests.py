@@ -9,6 +9,7 @@ from triarb.gateways.ccxt.limiter import Limiter
 from triarb.gateways.paper import PaperGateway
 from triarb.model import (
     Fill,
+    Market,
     OrderState,
     Submission,
 )
@@ -73,6 +74,7 @@ class FaultyRequests:
         self._recv_window_ms = recv_window_ms
         self._running: FaultRun | None = None
         self._limiter: Limiter | None = None
+        self._listed: tuple[int, tuple[Market, ...]] | None = None
         self._under_way: list[tuple[int, str, Callable[[int], object]]] = []
         self.requests: list[Request] = []
         self.on_arrival: list[Callable[[Request], None]] = []
