@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -125,6 +126,26 @@ async def test_a_ledger_in_use_takes_a_tightening_at_once(ledger):
         keeping.cancel()
         assert opened.portfolio().limits == {"max_notional": "20 USDT"}
         assert policy.told(opened.portfolio()) == [("max_notional", "20 USDT")]
+
+
+async def test_a_limit_set_by_another_name_of_the_ledger_holds(ledger):
+    """A tightening through a link reaches the engine that has the file, and one on the file an engine that has the link."""
+    link = ledger.with_name("link.sqlite")
+    os.symlink(ledger, link)  # noqa: PTH211 - in a coroutine
+    async with SqlLedger(ledger) as opened:
+        for mine, theirs in ((ledger, link), (link, ledger)):
+            policy = LimitsInForce(CONFIG, mine)
+            await change(theirs, "max_notional", "20")
+            assert policy.told(opened.portfolio()) == [("max_notional", "20 USDT")]
+            limits_file(ledger).unlink()
+
+
+@pytest.mark.parametrize("name", ["allow", "deny", "hours"])
+async def test_a_list_of_nothing_is_no_limit(ledger, name):
+    """What would name nothing is refused, and not journalled as something that nobody can read back."""
+    with pytest.raises(UsageError, match="would name nothing"):
+        await change(ledger, name, " ")
+    assert await journalled(ledger) == ({}, [])
 
 
 class Hurried(SystemClock):

@@ -26,11 +26,13 @@ def halt(*ledgers: Path, reason: str = "triarb halt") -> None:
     failed: list[TriarbError] = []
     for ledger in files:  # each, whatever becomes of the others
         latch = HaltLatch(halt_file(real(ledger)))
+        if not ledger.parent.is_dir():
+            no_folder = f"there is no folder {ledger.parent}"
+            failed.append(UsageError(no_folder, hint="name a ledger's file"))
+            continue
         try:
-            if not ledger.parent.is_dir():
-                raise UsageError(f"there is no folder {ledger.parent}", hint="name a ledger's file")
             latch.set(reason)
-        except (LedgerError, UsageError) as error:
+        except LedgerError as error:
             failed.append(error)
         else:
             line = f"halted {ledger}: {latch.reason}"

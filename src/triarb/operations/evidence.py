@@ -23,28 +23,26 @@ REHEARSALS: Final = ("paper", "sandbox")
 """The modes in which one rehearses."""
 
 
+_Cycle = tuple[str, str, int, int]
+"""Mode, epoch, start and number: the same in a copy of its ledger, and in nothing else."""
+
+
 @attrs.frozen
 class Evidence:
     """What was rehearsed.
 
     Attributes:
-        clean: the clean cycles on the configuration: every leg traded, and no less than the plan promised at its limits.
-            Each is named by mode, epoch, its start and number, so that it counts once, however many copies of its ledger
-            there are.
+        cycles: clean ones on the configuration: every leg traded, and no less than the plan promised at its limits;
+            each counts once, however many copies of its ledger there are.
         halts: that a running engine journalled and a person lifted.
         unproven: the ledgers with executions that have no proven end.
         ledgers: those that were read.
     """
 
-    clean: frozenset[tuple[str, str, int, int]] = frozenset()
+    cycles: int = 0
     halts: int = 0
     unproven: tuple[str, ...] = ()
     ledgers: tuple[Path, ...] = ()
-
-    @property
-    def cycles(self) -> int:
-        """How many of them there are."""
-        return len(self.clean)
 
 
 async def rehearsed(config: TradingConfig, configuration: str) -> Evidence:
@@ -56,19 +54,25 @@ async def rehearsed(config: TradingConfig, configuration: str) -> Evidence:
     places = [real(default_path(config.exchange, mode, config.account)) for mode in REHEARSALS]
     told = [real(place) for place in config.rehearsals]
     found = Evidence()
+    clean: set[_Cycle] = set()
     for path in dict.fromkeys([*places, *told]):
         if path in told or path.exists():
             async with SqlLedger(path, read_only=True) as ledger:
-                found = _with(found, ledger, path, config, configuration)
+                found = _with(found, ledger, path, config, configuration, clean=clean)
     return found
 
 
 def _with(
-    before: Evidence, ledger: SqlLedger, path: Path, config: TradingConfig, configuration: str
+    before: Evidence,
+    ledger: SqlLedger,
+    path: Path,
+    config: TradingConfig,
+    configuration: str,
+    *,
+    clean: set[_Cycle],
 ) -> Evidence:
     """What one more ledger adds; only what ran as this account's, under a configuration that was journalled."""
-    counted: dict[int, tuple[str, str, int, int]] = {}
-    clean: set[tuple[str, str, int, int]] = set()
+    counted: dict[int, _Cycle] = {}
     epoch, halts = "", 0
     announced: Configured | None = None
     running: Configured | None = None
@@ -98,7 +102,7 @@ def _with(
     portfolio = ledger.portfolio()
     unproven = (path.name,) if portfolio.stuck or portfolio.open else ()
     return Evidence(
-        before.clean | clean,
+        len(clean),
         before.halts + halts,
         (*before.unproven, *unproven),
         (*before.ledgers, path),

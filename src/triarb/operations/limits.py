@@ -93,6 +93,9 @@ def parse(config: TradingConfig, name: str, text: str) -> Any:
             hint=f"one of {', '.join(sorted(SETTABLE))}",
         )
     value = SETTINGS["max_notional" if name == RAMP else name].read(text, False)  # noqa: FBT003 - typed by hand
+    if value == ():
+        mend = f"write {UNSET} to take back what was set"
+        raise UsageError(f"{name} would name nothing", code="limits.value", hint=mend)
     if isinstance(value, Amount):
         value = value.in_(config.start)
     elif name == "max_per_asset":

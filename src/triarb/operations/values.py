@@ -357,9 +357,10 @@ def money(value: Any, typed: bool, /) -> Amount:
 
 def _money_mend(value: Any, error: UsageError) -> str:
     glued = _GLUED.fullmatch(value.strip()) if isinstance(value, str) else None
-    if glued and (glued[1] or glued[3]):  # $100, 100USDT
-        currency = glued[3] or {"$": "USD", "€": "EUR", "£": "GBP"}[glued[1]]
-        return f'write "{glued[2]} {currency.upper()}"'
+    if glued and glued[3]:  # 100USDT
+        return f'write "{glued[2]} {glued[3].upper()}"'
+    if glued and glued[1]:  # $100
+        return f'write {glued[2]}, or with its currency, such as "{glued[2]} USDT"'
     if error.hint == _ANY_NUMBER or (isinstance(value, str) and value.strip().endswith("%")):
         return 'write an amount, such as "100 USDT"'
     return error.hint
