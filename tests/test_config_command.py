@@ -1,5 +1,6 @@
 """triarb config, and triarb paper from a configuration: the guide's .env starts paper trading as it stands."""
 
+import asyncio
 import functools
 import json
 import stat
@@ -9,8 +10,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from triarb import CcxtGateway, TradingConfig
+from triarb import CcxtGateway, SqlLedger, TradingConfig
 from triarb.cli import main
+from triarb.ledger import default_path
 from triarb.operations.settings import GUIDE, SETTINGS
 from triarb.operations.writing import example_file, schema
 from triarb.testing.loopback import LoopbackSession, in_background
@@ -241,3 +243,27 @@ def test_a_file_that_cannot_be_is_an_error_of_one_line(capsys, command, name):
         code, _, err = run(capsys, *arguments)
         assert (code in (0, 1, 2), err.count("\n") <= 1) == (True, True)
         assert code or arguments[0] == "ack"
+
+
+def test_commands_take_the_ledger_that_the_configuration_names(capsys, tmp_path, monkeypatch):
+    """In a bot's own folder nothing is said of, acknowledged for or set on another bot's ledger, though that was used last."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    write_ledger(default_path("binance", "paper"))
+    write_ledger(Path("mine.sqlite"))
+    Path("triarb.toml").write_text('ledger = "mine.sqlite"\n')
+    assert run(capsys, "ack", "--by", "Ada")[:2] == (0, "acknowledged mine.sqlite: Ada\n")
+    assert "on mine.sqlite: nothing set -> 3" in run(capsys, "limits", "set", "max_legs", "3")[1]
+    assert run(capsys, "status")[1].startswith("ledger mine.sqlite")
+    Path("triarb.toml").write_text("ledgr = 1\n")
+    assert json.loads(run(capsys, "status", "--json")[1])["ledger"].endswith("paper-main.sqlite")
+    assert run(capsys, "ack", "--by", "Ada")[0] == 2
+
+
+def write_ledger(path):
+    """A ledger that was once opened."""
+
+    async def opened():
+        async with SqlLedger(path):
+            pass
+
+    asyncio.run(opened())

@@ -140,6 +140,20 @@ async def test_a_limit_set_by_another_name_of_the_ledger_holds(ledger):
             limits_file(ledger).unlink()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [("max_notional", "-5", "max_notional=-5: it is negative (write an amount above zero)"),
+     ("min_edge_bps", "0.5%", "min_edge_bps=0.5%: it is not a number (write 50: it is counted in basis points)"),
+     ("max_notionl", "5", "max_notionl is no limit that can be set by hand (did you mean max_notional?)")],
+)  # fmt: skip
+async def test_what_cannot_be_set_is_named_with_its_mend(ledger, name, text, said):
+    """E11: thing, value and what to write instead; and nothing is journalled."""
+    with pytest.raises(UsageError) as caught:
+        await change(ledger, name, text)
+    assert f"{caught.value.message} ({caught.value.hint})" == said
+    assert await journalled(ledger) == ({}, [])
+
+
 @pytest.mark.parametrize("name", ["allow", "deny", "hours"])
 async def test_a_list_of_nothing_is_no_limit(ledger, name):
     """What would name nothing is refused, and not journalled as something that nobody can read back."""

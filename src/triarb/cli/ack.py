@@ -16,7 +16,7 @@ def ack(ledger: Path | None = None, /, *, by: str) -> None:
     Parameters
     ----------
     ledger
-        A ledger file; by default the one in the user's data folder that was used last.
+        A ledger file; by default the configuration's, or the one used last.
     by
         Who looked.
     """

@@ -27,7 +27,7 @@ def verify(path: Path | None = None, /, *, json: Flag = False) -> str:
     Parameters
     ----------
     path
-        A ledger, or the folder of an audit log; by default that of the ledger that was used last.
+        A ledger, or the folder of an audit log; by default that of the configuration's ledger, or of the one used last.
     json
         Print one JSON object.
     """
@@ -57,7 +57,7 @@ def show(path: Path | None = None, /, *, last: int = 20, json: Flag = False) -> 
     Parameters
     ----------
     path
-        A ledger, or the folder of an audit log; by default that of the ledger that was used last.
+        A ledger, or the folder of an audit log; by default that of the configuration's ledger, or of the one used last.
     last
         How many.
     json
@@ -75,5 +75,5 @@ def show(path: Path | None = None, /, *, last: int = 20, json: Flag = False) -> 
 
 
 def _folder(path: Path | None) -> Path:
-    told = ledger_file(None) if path is None else path
+    told = ledger_file(None, reads=True) if path is None else path
     return told if told.is_dir() else audit_folder(told)

@@ -31,8 +31,14 @@ def default_path(exchange: str, mode: str, account: str = "main") -> Path:
 
 
 def real(path: Path) -> Path:
-    """Where a file really is, by which whatever stands beside a ledger is found; links that go in circles stay."""
+    """Where a file really is; links that go in circles stay."""
     return Path(os.path.realpath(path))
+
+
+def beside(ledger: Path, suffix: str) -> Path:
+    """The file that stands beside a ledger, named as it is with a suffix; beside the file itself where it is linked to."""
+    file = real(ledger) if os.path.islink(ledger) else ledger  # noqa: PTH114 - it never raises
+    return file.with_name(f"{file.name}{suffix}")
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ import attrs
 
 from triarb.clock import iso
 from triarb.exceptions import AuditError
-from triarb.ledger.place import real
+from triarb.ledger.place import beside
 from triarb.ledger.storage import BEGINNING, Entry
 
 SUFFIX: Final = ".jsonl"
@@ -29,8 +29,7 @@ Record = tuple[int, str, str]
 
 def audit_folder(ledger: Path) -> Path:
     """Where the audit log of the ledger in file `ledger` is: beside it, as ``<name>.audit``."""
-    file = real(ledger)
-    return file.with_name(f"{file.name}.audit")
+    return beside(ledger, ".audit")
 
 
 def compact(payload: Any) -> str:

@@ -6,6 +6,7 @@ What is configured, what is journalled and what is in the file all hold: an inte
 accident never allows more than the configuration does.
 """
 
+import difflib
 import fcntl
 import json
 import os
@@ -20,7 +21,7 @@ import attrs
 from triarb.clock import Clock
 from triarb.exceptions import LedgerError, UsageError
 from triarb.ledger import Ledger
-from triarb.ledger.place import real
+from triarb.ledger.place import beside
 from triarb.model import Approved, LimitSet, Opportunity, Portfolio, Refused
 from triarb.money import Money
 from triarb.operations.config import TradingConfig
@@ -76,8 +77,7 @@ POLL_SECONDS: Final = 1.0
 
 def limits_file(ledger: Path) -> Path:
     """Where limits of the ledger in file `ledger` wait to be journalled: beside it, as ``<name>.limits``."""
-    file = real(ledger)
-    return file.with_name(f"{file.name}.limits")
+    return beside(ledger, ".limits")
 
 
 def parse(config: TradingConfig, name: str, text: str) -> Any:
@@ -90,9 +90,13 @@ def parse(config: TradingConfig, name: str, text: str) -> Any:
         raise UsageError(
             f"{name} is no limit that can be set by hand",
             code="limits.name",
-            hint=f"one of {', '.join(sorted(SETTABLE))}",
+            hint=_meant(name),
         )
-    value = SETTINGS["max_notional" if name == RAMP else name].read(text, False)  # noqa: FBT003 - typed by hand
+    try:
+        value = SETTINGS["max_notional" if name == RAMP else name].read(text, False)  # noqa: FBT003 - typed by hand
+    except UsageError as error:
+        told = f"{name}={text}: {error.message}"
+        raise UsageError(told, code=error.code, hint=error.hint) from None
     if value == ():
         mend = f"write {UNSET} to take back what was set"
         raise UsageError(f"{name} would name nothing", code="limits.value", hint=mend)
@@ -102,6 +106,11 @@ def parse(config: TradingConfig, name: str, text: str) -> Any:
         value = tuple(amount.in_(config.start) for amount in value)
     with_limit(config, name, value)
     return value
+
+
+def _meant(name: str) -> str:
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), SETTABLE, n=1)
+    return f"did you mean {close[0]}?" if close else f"one of {', '.join(sorted(SETTABLE))}"
 
 
 def with_limit(config: TradingConfig, name: str, value: Any) -> RiskPolicy:
