@@ -43,6 +43,7 @@ from triarb.operations.limits import (
     RAMP,
     SETTABLE,
     LimitsInForce,
+    add_pending,
     canonical,
     drain,
     keep_journalled,
@@ -160,6 +161,31 @@ async def test_a_list_of_nothing_is_no_limit(ledger, name):
     with pytest.raises(UsageError, match="would name nothing"):
         await change(ledger, name, " ")
     assert await journalled(ledger) == ({}, [])
+
+
+async def test_what_waits_can_only_tighten(ledger, caplog):
+    """Of two who tighten at once the lower holds, whoever was first; and no line in the file raises a ramp or a limit."""
+    file = limits_file(ledger)
+    for name, value in (("max_notional", "20 USDT"), ("max_notional", "50 USDT"), (RAMP, "900 USDT"),
+                        ("max_notional", ""), ("deny", "LUNA, FTT"), ("deny", "LUNA")):  # fmt: skip
+        add_pending(file, LimitSet(1, name, value, "ada", loosens=False))
+    async with SqlLedger(ledger) as opened:
+        await drain(opened, file)
+        assert opened.portfolio().limits == {"max_notional": "20 USDT", "deny": "LUNA, FTT"}
+    assert len(caplog.records) == 4
+    assert read_pending(file) == ()
+
+
+async def test_what_waits_and_cannot_be_read_refuses(ledger):
+    """A line of the file that is damaged is not dropped: until a person mends it, nothing is approved."""
+    file = limits_file(ledger)
+    for name, value in (("max_notionl", "5 USDT"), ("max_legs", "x")):
+        add_pending(file, LimitSet(1, name, value, "ada", loosens=False))
+    async with SqlLedger(ledger) as opened:
+        policy = LimitsInForce(CONFIG, ledger)
+        for _ in range(2):
+            assert policy.review(TRIANGLE, opened.portfolio(), NOW_NS).code == "limits.unreadable"
+            await drain(opened, file)
 
 
 class Hurried(SystemClock):
