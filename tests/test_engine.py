@@ -9,7 +9,7 @@ import pytest
 
 from triarb.clock import NS_PER_MS, SystemClock
 from triarb.engine import Engine
-from triarb.exceptions import GatewayUnavailable, PolicyViolation, UsageError
+from triarb.exceptions import GatewayUnavailable, LedgerError, PolicyViolation, UsageError
 from triarb.execution import SequentialExecutor
 from triarb.finders import BoundedCycleFinder
 from triarb.gateways.replay import ReplayGateway
@@ -511,19 +511,33 @@ async def test_an_execution_that_was_cut_off_is_brought_to_its_end():
             assert {a: b for a, b in ledger.portfolio().balances.items() if b} == held
 
 
-async def test_another_engines_halt_on_the_ledger_is_ours():
-    """I8: a halt that another engine wrote to the ledger closes this engine's gate too."""
-    async with SqlLedger("sqlite://") as ledger:
-        gateway, other = replay(quote(100)), replay(quote(100))
-        async with (
-            gateway,
-            other,
-            Engine(gateway, risk=LIMITS, ledger=ledger) as engine,
-            Engine(other, risk=LIMITS, ledger=ledger) as second,
-        ):
-            await second.halt("from the other")
-            report = await engine.run()
-    assert (report.state, report.halted, report.executions) == ("halted", "from the other", ())
+async def test_a_halt_on_the_ledger_is_the_engines_whoever_wrote_it():
+    """I8: a halt that something else wrote to the ledger closes this engine's gate too."""
+    async with (
+        SqlLedger("sqlite://") as ledger,
+        replay(quote(100)) as gateway,
+        Engine(gateway, risk=LIMITS, ledger=ledger) as engine,
+    ):
+        await ledger.append(Halted(0, "from elsewhere"))
+        report = await engine.run()
+    assert (report.state, report.halted, report.executions) == ("halted", "from elsewhere", ())
+
+
+async def test_one_engine_at_a_time_is_open_on_a_ledger():
+    """I15: of two that open at one moment, with one ledger, one books the balances, once; closed, it makes way."""
+    async with SqlLedger("sqlite://") as ledger, replay(quote(100)) as gateway:
+        first, second = (Engine(gateway, risk=LIMITS, ledger=ledger) for _ in range(2))
+        opened = await asyncio.gather(
+            first.__aenter__(), second.__aenter__(), return_exceptions=True
+        )
+        assert opened[0] is first
+        assert isinstance(opened[1], LedgerError)
+        assert opened[1].code == "ledger.in_use"
+        held = dict(ledger.portfolio().balances)
+        assert held == {a: b.free for a, b in (await gateway.balances()).items() if b.free}
+        await first.__aexit__()
+        async with second:
+            assert ledger.portfolio().balances == held
 
 
 async def test_a_halt_before_the_engine_is_open_holds():

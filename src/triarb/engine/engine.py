@@ -145,6 +145,7 @@ class Engine:
     async def __aexit__(self, *_: object) -> None:
         self._opened = False
         await self._observers.close()
+        self._gate.leave()
         if self._owned is not None:
             await self._owned.__aexit__(None, None, None)
             self._ledger = self._owned = None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from triarb.exceptions import LedgerError
 from triarb.execution.halt import HaltLatch, halt_file
@@ -10,6 +11,9 @@ from triarb.execution.keeping import UNWRITTEN, Unwritten, unwritten_file
 from triarb.execution.sending import Outgoing
 from triarb.ledger import Ledger
 from triarb.model import Order, Purpose, Refused
+
+_OPEN: Final[list[Ledger]] = []
+"""The ledgers on which an engine of this process is open: a lock beside a file does not see a second one."""
 
 
 class Gate:
@@ -35,12 +39,25 @@ class Gate:
         """Guard the orders of `ledger`, and keep in files beside `file` what needs no ledger.
 
         Raises:
-            LedgerError: a halt from before could not be made durable (``halt.file``); it holds nevertheless.
+            LedgerError: another engine of this process is open on it (``ledger.in_use``); or a halt from before could not
+                be made durable (``halt.file``), which holds nevertheless.
         """
+        if any(other is ledger for other in _OPEN):
+            raise LedgerError(
+                f"another engine of this process is open on {ledger!r}",
+                code="ledger.in_use",
+                hint="one engine trades on a ledger: close that one first, or give this one a ledger of its own",
+            )
+        _OPEN.append(ledger)
         self._ledger = ledger
         if file is not None:
             self.unwritten = Unwritten(unwritten_file(file))
             self.latch.keep_in(halt_file(file))
+
+    def leave(self) -> None:
+        """Let other engines have the ledger."""
+        _OPEN[:] = [other for other in _OPEN if other is not self._ledger]
+        self._ledger = None
 
     @property
     def halted(self) -> str | None:
