@@ -4,7 +4,9 @@ import asyncio
 import copy
 import functools
 import json
+import os
 import pickle
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -105,7 +107,7 @@ async def rehearse(
     async with SqlLedger(path or default_path(config.exchange, mode, config.account)) as ledger:
         parts_of = Configured(1, digest(config, mode), config.exchange, mode, config.account)
         await ledger.append(parts_of)
-        await ledger.append(EpochStarted(1, "epoch"))
+        await ledger.append(EpochStarted(1, f"epoch of {ledger!r}"))
         first = ledger.next_number()
         for number in range(first, first + cycles):
             await ledger.append(ExecutionStarted(1, number, PLAN))
@@ -339,6 +341,19 @@ async def test_evidence_is_read_across_the_accounts_ledgers():
     await rehearse(config, cycles=3)
     await rehearse(config, cycles=3, mode="sandbox", halt=False)
     await rehearse(config, cycles=4, path=Path("mine/x.sqlite"), halt=False)
+    assert (await arm(config, environ=ENV)).account == "ada"
+
+
+async def test_a_copied_ledger_is_no_more_evidence():
+    """A copy of a rehearsal, under another name or behind a link, counts each cycle once; what it has more of counts."""
+    config = load(GOOD + 'rehearsals = ["copy.sqlite", "link.sqlite"]\n')
+    await pass_doctor(config)
+    path = default_path("binance", "paper", "ada")
+    await rehearse(config, cycles=5)
+    shutil.copy(path, "copy.sqlite")
+    os.symlink(path, "link.sqlite")  # noqa: PTH211 - in a coroutine
+    assert "5 of 10 clean" in await refused(config)
+    await rehearse(config, cycles=5, path=Path("copy.sqlite"))
     assert (await arm(config, environ=ENV)).account == "ada"
 
 

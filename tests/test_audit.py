@@ -22,6 +22,7 @@ from triarb import (
 )
 from triarb.cli import main
 from triarb.ledger.codec import decode
+from triarb.ledger.storage import Entry
 from triarb.model import Halted, LedgerEvent
 from triarb.operations import audit as audit_module
 from triarb.operations.audit_files import AuditFiles
@@ -33,6 +34,7 @@ from triarb.operations.audit_lines import (
     render,
     verify,
 )
+from triarb.operations.status import last_refusals
 from triarb.testing.market import planted_triangle
 
 LIMITS = RiskLimits(min_edge_bps=5, max_notional="100 USDT", max_daily_loss="20 USDT")
@@ -435,6 +437,32 @@ def test_the_command_checks_and_shows(tmp_path, capsys):
     said = json.loads(out)
     assert (code, said["last"]) == (1, 1)
     assert "line 2" in said["broken"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "sound"),
+    [("Declined", "{}", True), ("Declined", "[1]", True), ("Declined", '{"code":["x"]}', True),
+     ("removed", '{"through":"x"}', False), ("removed", '{"through":null}', False), ("removed", "{}", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("at_ns", [0, 10**30])
+def test_a_line_that_somebody_made_upsets_no_command(tmp_path, capsys, kind, payload, sound, at_ns):
+    """A chain that holds, with lines that no triarb writes: verify, show and status answer all the same."""
+    folder = tmp_path / "a.sqlite.audit"
+    write(folder, 3)
+    [file] = folder.iterdir()
+    last = json.loads(file.read_text().splitlines()[-1])
+    forged = Entry.after(last["digest"], last["seq"] + 1, at_ns, kind, payload)
+    file.write_bytes(file.read_bytes() + render(forged))
+    assert run(capsys, "audit", "verify", folder)[0] == (0 if sound else 1)
+    assert run(capsys, "audit", "show", folder, "--last", 1)[0] == 0
+    assert last_refusals(tmp_path / "a.sqlite") == []
+
+
+def test_a_log_is_found_by_every_name_of_its_ledger(tmp_path, capsys):
+    """An engine that was given a link writes beside the file; verify of the link looks there as well."""
+    write(tmp_path / "a.sqlite.audit", 3)
+    (tmp_path / "link.sqlite").symlink_to(tmp_path / "a.sqlite")
+    assert run(capsys, "audit", "verify", tmp_path / "link.sqlite")[0] == 0
 
 
 def test_the_command_says_what_is_missing(tmp_path, capsys):

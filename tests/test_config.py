@@ -360,7 +360,25 @@ MENDS = {
     "MIN_PROFIT_THRESHOLD=x%": "write a number",
     "MAX_DAILY_LOSS=50,5": "write 50.5",
     "MAX_DAILY_LOSS=1,234.50": "write 1234.50",
-    "MAX_DAILY_LOSS=$50": "write a number",
+    "MAX_DAILY_LOSS=$50": 'write 50, or with its currency, such as "50 USDT"',
+    "MAX_DAILY_LOSS=50USDT": 'write "50 USDT"',
+    "MAX_DAILY_LOSS=1.000,50": "write 1000.50",
+    "MAX_DAILY_LOSS=1 000": "write 1000, without a space",
+    "MAX_DAILY_LOSS=50%": 'write an amount, such as "100 USDT"',
+    "MAX_DAILY_LOSS=5000000000000": "write at most 1000000000000",
+    "TRIARB_MIN_EDGE_BPS=0.5%": "write 50: it is counted in basis points",
+    "TRIARB_MAX_DRAWDOWN=nan": 'write an amount, such as "100 USDT"',
+    "TRIARB_HOURS=8-25": "such as 08:00-20:00, in UTC",
+    "TRIARB_DENY=luna": "did you mean LUNA?",
+    "TRIARB_ALLOW=BTC eth/btc": "did you mean ETH/BTC?",
+    "TRIARB_LEDGER=postgresql://me:canary@host/db": "name a file",
+    "MAX_NOTIONAL=5": "did you mean TRIARB_MAX_NOTIONAL?",
+    "max_daily_loss=5": "did you mean MAX_DAILY_LOSS?",
+    "triarb_max_notional=5": "did you mean TRIARB_MAX_NOTIONAL?",
+    "Triarb_Max_Notionl=5": "did you mean TRIARB_MAX_NOTIONAL?",
+    "API_KEY=vualt://secret/binance": "begins with file://, keyring://, aws:// or vault://",
+    "API_KEY=FILE:///run/key": "begins with file://, keyring://, aws:// or vault://",
+    'API_KEY="file:///run/my keys"': "an address has no spaces",
     "EXCHANGE_NAME=Binance": "did you mean binance",
 }
 
@@ -388,13 +406,28 @@ def test_files_that_cannot_be_read_are_named():
         assert [found["code"] for found in caught.value.problems] == ["config.unreadable"] * 2
 
 
+def test_a_byte_order_mark_is_no_mistake():
+    """What a Windows editor puts in front of a file changes nothing that the file says."""
+    Path("triarb.toml").write_bytes(b"\xef\xbb\xbfmax_legs = 4\n")
+    Path(".env").write_bytes(b"\xef\xbb\xbfTRIARB_MAX_NOTIONAL=5\n")
+    config = TradingConfig.load(environ={})
+    assert (config.max_legs, str(config.max_notional)) == (4, "5 USDT")
+
+
+def test_a_password_in_an_address_that_belongs_nowhere_does_not_show():
+    """I13: an address where a path belongs is refused without its login."""
+    with pytest.raises(ConfigError) as caught:
+        load('ledger = "postgresql://me:canary@host/db"\n')
+    assert "canary" not in str(caught.value) + repr(caught.value.problems)
+
+
 def test_other_programs_variables_are_left_alone():
-    """A .env may serve others as well; an environment has hundreds. What is empty is not told."""
+    """A .env may serve others as well; an environment has hundreds, of which limits misspelt are named. Empty is not told."""
     config = load(
         env={"PATH": "/bin", "EDITOR": "vi", "MAX_SLIPAGE": "2", "API_KEY": ""},
-        dotenv="DATABASE_URL=x\nAPI_KY=real\nMAX_DAILY_LOSS=\n",
+        dotenv="DATABASE_URL=x\nAPI_KY=real\nMAX_DAILY_LOSS=\nDENY=LUNA\nWEBHOOK_URL=x\n",
     )
-    assert config.ignored == ("API_KY",)
+    assert config.ignored == ("MAX_SLIPAGE", "API_KY", "DENY", "WEBHOOK_URL")
     assert config.max_daily_loss == Money(Decimal(20), "USDT")
     assert problems(env={"TRIARB_": "x"}, dotenv="") == [("config.unknown", "TRIARB_")]
     assert problems(no_such="x") == [("config.unknown", "--no-such")]

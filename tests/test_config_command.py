@@ -1,5 +1,6 @@
 """triarb config, and triarb paper from a configuration: the guide's .env starts paper trading as it stands."""
 
+import asyncio
 import functools
 import json
 import stat
@@ -9,8 +10,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from triarb import CcxtGateway, TradingConfig
+from triarb import CcxtGateway, SqlLedger, TradingConfig
 from triarb.cli import main
+from triarb.ledger import default_path
 from triarb.operations.settings import GUIDE, SETTINGS
 from triarb.operations.writing import example_file, schema
 from triarb.testing.loopback import LoopbackSession, in_background
@@ -209,3 +211,59 @@ def test_the_schema_knows_the_guides_names(capsys):
     jsonschema.validate(
         tomllib.loads("min_profit_threshold = 0.005\nmax_position_size = 100"), printed
     )
+
+
+@pytest.mark.parametrize(
+    "option", [("--cycles", -1), ("--cycles", 0), ("--seconds", "nan"), ("--seconds", 0)]
+)
+@pytest.mark.parametrize("command", ["paper", "run"])
+def test_an_end_that_cannot_come_is_refused_before_anything_runs(capsys, command, option):
+    """E11: without a network, without a ledger, and without a word that it is running."""
+    code, out, err = run(capsys, command, "binance", *option)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"triarb: {option[0].strip('-')} is ")
+    assert err.count("\n") == 1
+
+
+def test_what_is_not_read_is_said_before_trading(capsys, exchange, monkeypatch):
+    """E11: a limit that is misspelt in the environment is named by the command that trades without it."""
+    monkeypatch.setenv("MAX_DAILY_LOS", "5")
+    code, _, err = run(capsys, "paper", exchange.id, "--cycles", 1, "--min-edge-bps", 1, "--json")
+    assert (code, err) == (0, "not read, though it looks like ours: MAX_DAILY_LOS\n")
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("report",), ("limits", "show"), ("limits", "set", "max_legs", "3")]
+)
+@pytest.mark.parametrize("name", ["loop.sqlite", "x" * 300, "/"])
+def test_a_file_that_cannot_be_is_an_error_of_one_line(capsys, command, name):
+    """Links in a circle, names that are too long, and none: thing and mend, and no traceback."""
+    Path("loop.sqlite").symlink_to("loop.sqlite")
+    for arguments in ((*command, name), ("ack", name, "--by", "Ada"), ("audit", "verify", name)):
+        code, _, err = run(capsys, *arguments)
+        assert (code in (0, 1, 2), err.count("\n") <= 1) == (True, True)
+        assert code or arguments[0] == "ack"
+
+
+def test_commands_take_the_ledger_that_the_configuration_names(capsys, tmp_path, monkeypatch):
+    """In a bot's own folder nothing is said of, acknowledged for or set on another bot's ledger, though that was used last."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    write_ledger(default_path("binance", "paper"))
+    write_ledger(Path("mine.sqlite"))
+    Path("triarb.toml").write_text('ledger = "mine.sqlite"\n')
+    assert run(capsys, "ack", "--by", "Ada")[:2] == (0, "acknowledged mine.sqlite: Ada\n")
+    assert "on mine.sqlite: nothing set -> 3" in run(capsys, "limits", "set", "max_legs", "3")[1]
+    assert run(capsys, "status")[1].startswith("ledger mine.sqlite")
+    Path("triarb.toml").write_text("ledgr = 1\n")
+    assert json.loads(run(capsys, "status", "--json")[1])["ledger"].endswith("paper-main.sqlite")
+    assert run(capsys, "ack", "--by", "Ada")[0] == 2
+
+
+def write_ledger(path):
+    """A ledger that was once opened."""
+
+    async def opened():
+        async with SqlLedger(path):
+            pass
+
+    asyncio.run(opened())

@@ -242,6 +242,37 @@ def test_a_halt_of_no_ledger_says_so(capsys, tmp_path, monkeypatch):
     assert HaltLatch(halt_file(tmp_path / "mine.sqlite")).reason == "triarb halt"
 
 
+def test_a_halt_of_all_takes_the_ledger_that_the_configuration_names(capsys, tmp_path, monkeypatch):
+    """E9: with its bot's ledger elsewhere, `triarb halt` in the bot's folder halts that one too, or says that it cannot."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    toml, mine = tmp_path / "triarb.toml", tmp_path / "mine.sqlite"
+    toml.write_text('ledger = "mine.sqlite"\n')
+    assert main(["halt"]) == 2
+    mine.touch()
+    assert main(["halt"]) == 0
+    halt_file(mine).unlink()
+    folder = tmp_path / "data" / "triarb" / "ledgers"
+    folder.mkdir(parents=True)
+    (folder / "other.sqlite").touch()
+    assert main(["halt"]) == 0
+    assert (halt_file(mine).exists(), halt_file(folder / "other.sqlite").exists()) == (True, True)
+    toml.write_text("ledgr = 1\n")
+    capsys.readouterr()
+    assert main(["halt"]) == 0
+    out, err = capsys.readouterr()
+    assert ("other.sqlite" in out, "is not halted" in err) == (True, True)
+
+
+def test_one_name_that_is_wrong_keeps_no_other_from_being_halted(capsys, tmp_path):
+    """E9: a ledger in a folder that is not there is told after the others are halted."""
+    mine = tmp_path / "mine.sqlite"
+    mine.touch()
+    assert main(["halt", str(tmp_path / "no" / "x.sqlite"), str(mine)]) == 2
+    assert HaltLatch(halt_file(mine)).reason == "triarb halt"
+    assert "no folder" in capsys.readouterr().err
+
+
 def refuse_once(monkeypatch):
     """A disk that takes no file the first time."""
     writes = halt._write

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -42,6 +43,7 @@ from triarb.operations.limits import (
     RAMP,
     SETTABLE,
     LimitsInForce,
+    add_pending,
     canonical,
     drain,
     keep_journalled,
@@ -125,6 +127,65 @@ async def test_a_ledger_in_use_takes_a_tightening_at_once(ledger):
         keeping.cancel()
         assert opened.portfolio().limits == {"max_notional": "20 USDT"}
         assert policy.told(opened.portfolio()) == [("max_notional", "20 USDT")]
+
+
+async def test_a_limit_set_by_another_name_of_the_ledger_holds(ledger):
+    """A tightening through a link reaches the engine that has the file, and one on the file an engine that has the link."""
+    link = ledger.with_name("link.sqlite")
+    os.symlink(ledger, link)  # noqa: PTH211 - in a coroutine
+    async with SqlLedger(ledger) as opened:
+        for mine, theirs in ((ledger, link), (link, ledger)):
+            policy = LimitsInForce(CONFIG, mine)
+            await change(theirs, "max_notional", "20")
+            assert policy.told(opened.portfolio()) == [("max_notional", "20 USDT")]
+            limits_file(ledger).unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [("max_notional", "-5", "max_notional=-5: it is negative (write an amount above zero)"),
+     ("min_edge_bps", "0.5%", "min_edge_bps=0.5%: it is not a number (write 50: it is counted in basis points)"),
+     ("max_notionl", "5", "max_notionl is no limit that can be set by hand (did you mean max_notional?)")],
+)  # fmt: skip
+async def test_what_cannot_be_set_is_named_with_its_mend(ledger, name, text, said):
+    """E11: thing, value and what to write instead; and nothing is journalled."""
+    with pytest.raises(UsageError) as caught:
+        await change(ledger, name, text)
+    assert f"{caught.value.message} ({caught.value.hint})" == said
+    assert await journalled(ledger) == ({}, [])
+
+
+@pytest.mark.parametrize("name", ["allow", "deny", "hours"])
+async def test_a_list_of_nothing_is_no_limit(ledger, name):
+    """What would name nothing is refused, and not journalled as something that nobody can read back."""
+    with pytest.raises(UsageError, match="would name nothing"):
+        await change(ledger, name, " ")
+    assert await journalled(ledger) == ({}, [])
+
+
+async def test_what_waits_can_only_tighten(ledger, caplog):
+    """Of two who tighten at once the lower holds, whoever was first; and no line in the file raises a ramp or a limit."""
+    file = limits_file(ledger)
+    for name, value in (("max_notional", "20 USDT"), ("max_notional", "50 USDT"), (RAMP, "900 USDT"),
+                        ("max_notional", ""), ("deny", "LUNA, FTT"), ("deny", "LUNA")):  # fmt: skip
+        add_pending(file, LimitSet(1, name, value, "ada", loosens=False))
+    async with SqlLedger(ledger) as opened:
+        await drain(opened, file)
+        assert opened.portfolio().limits == {"max_notional": "20 USDT", "deny": "LUNA, FTT"}
+    assert len(caplog.records) == 4
+    assert read_pending(file) == ()
+
+
+async def test_what_waits_and_cannot_be_read_refuses(ledger):
+    """A line of the file that is damaged is not dropped: until a person mends it, nothing is approved."""
+    file = limits_file(ledger)
+    for name, value in (("max_notionl", "5 USDT"), ("max_legs", "x")):
+        add_pending(file, LimitSet(1, name, value, "ada", loosens=False))
+    async with SqlLedger(ledger) as opened:
+        policy = LimitsInForce(CONFIG, ledger)
+        for _ in range(2):
+            assert policy.review(TRIANGLE, opened.portfolio(), NOW_NS).code == "limits.unreadable"
+            await drain(opened, file)
 
 
 class Hurried(SystemClock):

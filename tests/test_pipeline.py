@@ -30,7 +30,7 @@ from triarb.money import Money
 from triarb.pipeline import breaches, decide, nominate, review, size
 from triarb.pricing import confirm, make_plan
 from triarb.pricing.legs import unit_given, unit_received
-from triarb.risk import AllOf, MaxNotional, MinEdge, RiskLimits, RiskPolicy
+from triarb.risk import AllOf, FirstRefusal, MaxNotional, MinEdge, RiskLimits, RiskPolicy
 from triarb.sizing import FixedSizer, Sizer, TopOfBookSizer
 from triarb.testing.market import planted_triangle
 from triarb.testing.opportunities import CONFIRMED_NS, opportunities, portfolios
@@ -167,6 +167,9 @@ def test_a_violation_is_passed_on_as_it_is() -> None:
     within = AllOf(MaxNotional("60 USDT"), Policy(lambda _: Approved(EXAMPLES["two legs"])))
     with pytest.raises(PolicyViolation, match="another opportunity"):
         decide(TRIANGLE, within, TopOfBookSizer(), RICH, NOW_NS)
+    for policy in (AllOf, FirstRefusal):
+        with pytest.raises(PolicyViolation, match=r"Policy\.review answered None"):
+            decide(TRIANGLE, policy(Policy(lambda _: None)), TopOfBookSizer(), RICH, NOW_NS)
 
 
 # Broken sizers

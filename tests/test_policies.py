@@ -404,6 +404,8 @@ def test_risk_limits_compose_every_policy() -> None:
         ({"max_slippage_bps": "much"}, "bps"),
         ({"hours": ["8-20"]}, "8-20"),
         ({"max_per_asset": "1 ETH"}, "one text"),
+        ({"deny": [5]}, "5 is no name"),
+        ({"allow": [" "]}, "is no name"),
         ({"proxies": "USD = USDT, haircut 1 %"}, "one text"),
     ],
 )

@@ -163,6 +163,10 @@ def test_the_time_until_somebody_must_look_again_is_told(tmp_path):
     os.utime(ack_file(ledger), (long_ago, long_ago))
     amount, why = left(config, portfolio(), ledger)["ack_hours"]
     assert (amount, "triarb ack" in why) == ("0 hours", True)
+    ahead = SystemClock().now_ns() // NS_PER_SECOND + 3600
+    os.utime(ack_file(ledger), (ahead, ahead))
+    amount, why = left(config, portfolio(), ledger)["ack_hours"]
+    assert (amount, "future" in why) == ("0 hours", True)
 
 
 @pytest.fixture

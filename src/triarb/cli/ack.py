@@ -16,14 +16,14 @@ def ack(ledger: Path | None = None, /, *, by: str) -> None:
     Parameters
     ----------
     ledger
-        A ledger file; by default the one in the user's data folder that was used last.
+        A ledger file; by default the configuration's, or the one used last.
     by
         Who looked.
     """
     if not by.strip():
         raise UsageError("--by is empty", hint="say who looked")
-    file = ledger_file(None) if ledger is None else ledger
+    file = ledger_file(None if ledger is None else str(ledger))
     if not file.parent.is_dir():
         raise UsageError(f"there is no folder {file.parent}", hint="name a ledger's file")
-    acknowledge(file.resolve(), " ".join(by.split()))
+    acknowledge(file, " ".join(by.split()))
     console().print(printable(f"acknowledged {file}: {by.strip()}"), markup=False, highlight=False)

@@ -70,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         return DONE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message = f"{error.filename}: {error.strerror}"
+        return _fail(tokens, "file.unusable", message, "name another file", FAILED)
     return {"halted": HALTED, "stuck": STUCK, "failed": FAILED}.get(str(state), DONE)
 
 

@@ -7,9 +7,14 @@ from cyclopts import App
 from triarb.cli.ledgers import ledger_file
 from triarb.cli.output import console, print_json, printable, table
 from triarb.cli.scan import Flag
-from triarb.clock import iso
 from triarb.exceptions import UsageError
-from triarb.operations.audit_lines import audit_folder, last_entries, render, verify as check
+from triarb.operations.audit_lines import (
+    audit_folder,
+    iso_or_number,
+    last_entries,
+    render,
+    verify as check,
+)
 
 audit = App(name="audit", help_format="plaintext")
 _HEADINGS = ("line", "time", "kind", "what")
@@ -22,7 +27,7 @@ def verify(path: Path | None = None, /, *, json: Flag = False) -> str:
     Parameters
     ----------
     path
-        A ledger, or the folder of an audit log; by default that of the ledger that was used last.
+        A ledger, or the folder of an audit log; by default that of the configuration's ledger, or of the one used last.
     json
         Print one JSON object.
     """
@@ -52,7 +57,7 @@ def show(path: Path | None = None, /, *, last: int = 20, json: Flag = False) -> 
     Parameters
     ----------
     path
-        A ledger, or the folder of an audit log; by default that of the ledger that was used last.
+        A ledger, or the folder of an audit log; by default that of the configuration's ledger, or of the one used last.
     last
         How many.
     json
@@ -65,10 +70,10 @@ def show(path: Path | None = None, /, *, last: int = 20, json: Flag = False) -> 
         for entry in entries:
             print(render(entry).decode(), end="")  # noqa: T201
         return
-    rows = [(str(e.seq), iso(e.at_ns), e.kind, e.payload) for e in entries]
+    rows = [(str(e.seq), iso_or_number(e.at_ns), e.kind, e.payload) for e in entries]
     console().print(table(_HEADINGS, rows, right=(0,)))
 
 
 def _folder(path: Path | None) -> Path:
-    told = ledger_file(None) if path is None else path
+    told = ledger_file(None, reads=True) if path is None else path
     return told if told.is_dir() else audit_folder(told)

@@ -10,7 +10,7 @@ from triarb.exceptions import TradingRefused
 from triarb.operations import TradingConfig
 from triarb.operations.config import FILE
 from triarb.operations.parts import choose_mode
-from triarb.operations.showing import HEADINGS, exposed, record, rows
+from triarb.operations.showing import HEADINGS, exposed, not_read, record, rows
 from triarb.operations.writing import schema as schema_of_file, write_example
 
 config = App(name="config", help_format="plaintext")
@@ -36,7 +36,7 @@ def show(*, config: Path | None = None, json: Flag = False) -> None:
     out = console()
     out.print(table(HEADINGS, rows(loaded)))
     if loaded.ignored:
-        lines.append(f"not read, though it looks like ours: {', '.join(loaded.ignored)}")
+        lines.append(not_read(loaded))
     for line in lines:
         out.print(printable(line), markup=False, highlight=False)
 

@@ -34,7 +34,7 @@ def flow(
     Note:
         What it was.
     ledger
-        A ledger file that no engine is using; by default the one in the user's data folder that was used last.
+        A ledger file that no engine is using; by default the configuration's, or the one used last.
     """
     path = existing_ledger(ledger)
     asset, change = _signed(amount)

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from triarb.exceptions import UsageError
+from triarb.exceptions import ConfigError, UsageError
 from triarb.ledger import SqlLedger, default_path
 from triarb.operations import Parts, TradingConfig
 
@@ -25,22 +25,48 @@ def all_ledgers() -> list[Path]:
     return ledgers
 
 
-def ledger_file(ledger: str | None) -> Path:
-    """The file that was named, or else the ledger that was used last.
+def configured_ledger(config: Path | None = None) -> Path | None:
+    """The ledger that the configuration names; None where it names none.
 
     Raises:
-        UsageError: none was named, and there is none.
+        ConfigError: it cannot be read.
     """
-    return Path(ledger) if ledger is not None else all_ledgers()[-1]
+    return TradingConfig.load(config).ledger
 
 
-def existing_ledger(ledger: str | None) -> Path:
+def ledger_file(ledger: str | None, config: Path | None = None, *, reads: bool = False) -> Path:
+    """The file that was named, or else the configuration's ledger, or else the one that was used last.
+
+    Args:
+        ledger: the file's name; None where none was told.
+        config: the configuration's TOML file; by default the one of this folder.
+        reads: whether it is only looked at, so that a configuration that cannot be read is no hindrance.
+
+    Raises:
+        UsageError: what was named is no file's name; or none was, and there is none.
+        ConfigError: none was named, and the configuration cannot be read.
+    """
+    if ledger is None:
+        try:
+            named = configured_ledger(config)
+        except ConfigError:
+            if not reads:
+                raise
+            named = None
+        return all_ledgers()[-1] if named is None else named
+    path = Path(ledger)
+    if not path.name:
+        raise UsageError(f"{ledger!r} is no file's name", hint="name a ledger's file")
+    return path
+
+
+def existing_ledger(ledger: str | None, config: Path | None = None) -> Path:
     """The same, of a command that writes to it: it must be there.
 
     Raises:
         UsageError: it is not.
     """
-    path = ledger_file(ledger)
+    path = ledger_file(ledger, config)
     if not path.exists():
         raise UsageError(f"there is no ledger {path}", hint="name a ledger's file")
     return path
@@ -51,7 +77,7 @@ def account_of(target: str | None, config: Path | None) -> tuple[Path, Parts]:
 
     Args:
         target: a ledger's file; or an exchange's id for the ledger of its sandbox in the user's data folder; None is the
-            ledger that was used last.
+            configuration's ledger, or the one that was used last.
         config: a TOML file with what else it takes, such as keys.
 
     Raises:
@@ -62,7 +88,7 @@ def account_of(target: str | None, config: Path | None) -> tuple[Path, Parts]:
         path = existing_ledger(os.fspath(default_path(target, "sandbox")))
         exchange, mode = target, "sandbox"
     else:
-        path = existing_ledger(target)
+        path = existing_ledger(target, config)
         exchange, mode = asyncio.run(_account(path))
     if mode not in ("paper", "sandbox"):
         raise UsageError(

@@ -33,13 +33,13 @@ def show(ledger: str | None = None, /, *, config: Path | None = None, json: Flag
     Parameters
     ----------
     ledger
-        A ledger file; by default the one in the user's data folder that was used last.
+        A ledger file; by default the configuration's, or the one used last.
     config
         A TOML file; by default triarb.toml in this folder, if there is one.
     json
         Print one JSON object.
     """
-    told, path = TradingConfig.load(config), ledger_file(ledger)
+    told, path = TradingConfig.load(config), ledger_file(ledger, config)
     by_hand = asyncio.run(_set(path))
     names = [name for name in (*SETTINGS, RAMP) if name in SETTABLE]
     rows = [
@@ -80,7 +80,7 @@ def set_(
     value
         What it is to be, such as "20 USDT"; none takes back what was set.
     ledger
-        A ledger file; by default the one in the user's data folder that was used last.
+        A ledger file; by default the configuration's, or the one used last.
     by
         Who sets it; by default the user's name.
     config
@@ -88,7 +88,7 @@ def set_(
     yes
         Consent to allowing more than before.
     """
-    told, path = TradingConfig.load(config), ledger_file(ledger)
+    told, path = TradingConfig.load(config), ledger_file(ledger, config)
     who = by.strip() or getpass.getuser()
     try:
         event, before = _change(told, path, name, value, who, consent=yes)

@@ -6,12 +6,15 @@ from typing import Annotated, Any, Final
 import attrs
 from cyclopts import Parameter
 
-from triarb.cli.output import print_report
+from triarb.cli.output import error_console, print_report, printable
 from triarb.cli.running import run_engine
 from triarb.cli.scan import Flag, Names
+from triarb.engine.tally import check_end
 from triarb.exceptions import UsageError
+from triarb.ledger.place import real
 from triarb.money import Money
 from triarb.operations import Oversight, Parts, TradingConfig
+from triarb.operations.showing import not_read
 
 Texts = Annotated[list[str] | None, Parameter(negative=())]
 
@@ -71,7 +74,11 @@ class Trading:
             "foreign",
         )  # fmt: skip
         told = {name: getattr(self, name) for name in names}
-        return TradingConfig.load(self.config, options={"exchange": exchange, **told, **more})
+        check_end(self.seconds, self.cycles)
+        loaded = TradingConfig.load(self.config, options={"exchange": exchange, **told, **more})
+        if loaded.ignored:
+            error_console().print(printable(not_read(loaded)), markup=False, highlight=False)
+        return loaded
 
     def run(self, told: TradingConfig, parts: Parts, *, title: str) -> str:
         """Run an engine of `parts` to its end, watched over as `told` says, and print its report; answers its state."""
@@ -87,7 +94,7 @@ class Trading:
             begun=parts,
             start=parts.start,
             **parts.options,
-            watch=Oversight.of(told, parts.ledger.resolve(), parts.gateway.mode),
+            watch=Oversight.of(told, real(parts.ledger), parts.gateway.mode),
         )
         return print_report(report, title=f"ledger {parts.ledger}", as_json=self.json)
 

@@ -16,11 +16,11 @@ def report(ledger: str | None = None, /, *, json: Flag = False) -> str:
     Parameters
     ----------
     ledger
-        A ledger file; by default the one in the user's data folder that was used last.
+        A ledger file; by default the configuration's, or the one used last.
     json
         Print one JSON object.
     """
-    path = ledger_file(ledger)
+    path = ledger_file(ledger, reads=True)
     return print_report(asyncio.run(_read(path)), title=f"ledger {path}", as_json=json)
 
 

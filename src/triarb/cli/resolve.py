@@ -46,7 +46,7 @@ def resolve(
     never
         The exchange never had it.
     ledger
-        A ledger file that no engine is using; by default the one in the user's data folder that was used last.
+        A ledger file that no engine is using; by default the configuration's, or the one used last.
     """
     path = existing_ledger(ledger)
     told = {

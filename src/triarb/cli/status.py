@@ -24,13 +24,13 @@ def status(ledger: str | None = None, /, *, config: Path | None = None, json: Fl
     Parameters
     ----------
     ledger
-        A ledger file; by default the one in the user's data folder that was used last.
+        A ledger file; by default the configuration's, or the one used last.
     config
         A TOML file with the limits; by default triarb.toml in this folder, if there is one.
     json
         Print one JSON object.
     """
-    path = ledger_file(ledger)
+    path = ledger_file(ledger, config, reads=True)
     found = asyncio.run(_read(path, config))
     if json:
         print_json(found.to_dict())

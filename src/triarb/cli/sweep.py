@@ -30,7 +30,7 @@ def sweep(
     ----------
     target
         A ledger's file that no engine is using, or an exchange's id for the ledger of its sandbox; by default the
-        ledger that was used last.
+        configuration's, or the one used last.
     to
         The asset to turn it into; by default the one that cycles start in.
     yes

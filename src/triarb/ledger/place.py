@@ -30,6 +30,17 @@ def default_path(exchange: str, mode: str, account: str = "main") -> Path:
     return platformdirs.user_data_path("triarb") / "ledgers" / name
 
 
+def real(path: Path) -> Path:
+    """Where a file really is; links that go in circles stay."""
+    return Path(os.path.realpath(path))
+
+
+def beside(ledger: Path, suffix: str) -> Path:
+    """The file that stands beside a ledger, named as it is with a suffix; beside the file itself where it is linked to."""
+    file = real(ledger) if os.path.islink(ledger) else ledger  # noqa: PTH114 - it never raises
+    return file.with_name(f"{file.name}{suffix}")
+
+
 @attrs.frozen
 class Place:
     """One ledger's address.
@@ -79,7 +90,7 @@ class Place:
                 code="ledger.url",
                 hint="give the path, and read_only=True to read only",
             )
-        path = Path(name).expanduser().resolve()
+        path = real(Path(name).expanduser())
         return cls(url.set(database=str(path)), path)
 
     def __str__(self) -> str:

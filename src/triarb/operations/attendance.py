@@ -13,6 +13,7 @@ import attrs
 
 from triarb.clock import NS_PER_SECOND, iso
 from triarb.exceptions import LedgerError, UsageError
+from triarb.ledger.place import beside
 from triarb.model import Approved, EngineEvent, Halted, Opportunity, Portfolio, Refused, RunEnded
 from triarb.operations.calling import address, call
 from triarb.operations.secrets import Secret
@@ -28,7 +29,7 @@ _log = logging.getLogger("triarb.attendance")
 
 def ack_file(ledger: Path) -> Path:
     """Where the acknowledgement for the ledger in file `ledger` is: beside it, as ``<name>.ack``."""
-    return ledger.with_name(f"{ledger.name}.ack")
+    return beside(ledger, ".ack")
 
 
 def acknowledge(ledger: Path, by: str) -> None:

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import attrs
 
+from triarb.clock import iso
 from triarb.exceptions import AuditError
+from triarb.ledger.place import beside
 from triarb.ledger.storage import BEGINNING, Entry
 
 SUFFIX: Final = ".jsonl"
@@ -27,7 +29,7 @@ Record = tuple[int, str, str]
 
 def audit_folder(ledger: Path) -> Path:
     """Where the audit log of the ledger in file `ledger` is: beside it, as ``<name>.audit``."""
-    return ledger.with_name(f"{ledger.name}.audit")
+    return beside(ledger, ".audit")
 
 
 def compact(payload: Any) -> str:
@@ -130,8 +132,10 @@ class Check:
             return f"it is number {entry.seq}, and {self.expected} should be here"
         if not entry.follows(self.digest) or (entry.seq == 1 and self.digest != BEGINNING):
             return "it is not as it was written, or the one before it is not"
-        if entry.kind == REMOVED and isinstance(body, dict):
-            self.removed_through = max(self.removed_through, int(body.get("through", 0)))
+        through = body.get("through") if entry.kind == REMOVED and isinstance(body, dict) else 0
+        if not isinstance(through, int):
+            return "it does not say through which line it removed"
+        self.removed_through = max(self.removed_through, through)
         self.position = moved(self.position, entry.kind, entry.payload)
         self.digest = entry.digest
         self.is_first = False
@@ -203,6 +207,14 @@ def verify(folder: Path) -> Verdict:
             f"lines 1 to {first - 1} were removed to keep the log small, as it says itself"
         )
     return Verdict(len(files), first, check.expected - 1, check.digest, broken, tuple(notes))
+
+
+def iso_or_number(at_ns: int) -> str:
+    """The time of a line that was not checked: a number where somebody wrote what is no time."""
+    try:
+        return iso(at_ns)
+    except (OverflowError, OSError, TypeError, ValueError):
+        return str(at_ns)
 
 
 def last_entries(folder: Path, count: int) -> list[Entry]:

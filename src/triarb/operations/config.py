@@ -116,7 +116,7 @@ class TradingConfig:
         dead_man_seconds: how often.
         webhook_url: what is told of halts, stuck executions and limits on losses, or where that address is.
         origins: where each value comes from, by name.
-        ignored: the variables of `.env` that look like triarb's, and are not.
+        ignored: the variables that look like triarb's, and are not.
     """
 
     exchange: str = "binanceus"

@@ -6,6 +6,7 @@ from typing import Final
 import attrs
 
 from triarb.ledger import SqlLedger, default_path
+from triarb.ledger.place import real
 from triarb.model import (
     Configured,
     EpochStarted,
@@ -22,12 +23,17 @@ REHEARSALS: Final = ("paper", "sandbox")
 """The modes in which one rehearses."""
 
 
+_Cycle = tuple[str, str, int, int]
+"""Mode, epoch, start and number: the same in a copy of its ledger, and in nothing else."""
+
+
 @attrs.frozen
 class Evidence:
     """What was rehearsed.
 
     Attributes:
-        cycles: clean ones on the configuration: every leg traded, and no less than the plan promised at its limits.
+        cycles: clean ones on the configuration: every leg traded, and no less than the plan promised at its limits;
+            each counts once, however many copies of its ledger there are.
         halts: that a running engine journalled and a person lifted.
         unproven: the ledgers with executions that have no proven end.
         ledgers: those that were read.
@@ -45,22 +51,29 @@ async def rehearsed(config: TradingConfig, configuration: str) -> Evidence:
     Raises:
         LedgerError: one cannot be read: what it might say is not guessed.
     """
-    places = [default_path(config.exchange, mode, config.account) for mode in REHEARSALS]
-    told = [place.resolve() for place in config.rehearsals]
+    places = [real(default_path(config.exchange, mode, config.account)) for mode in REHEARSALS]
+    told = [real(place) for place in config.rehearsals]
     found = Evidence()
+    clean: set[_Cycle] = set()
     for path in dict.fromkeys([*places, *told]):
         if path in told or path.exists():
             async with SqlLedger(path, read_only=True) as ledger:
-                found = _with(found, ledger, path, config, configuration)
+                found = _with(found, ledger, path, config, configuration, clean=clean)
     return found
 
 
 def _with(
-    before: Evidence, ledger: SqlLedger, path: Path, config: TradingConfig, configuration: str
+    before: Evidence,
+    ledger: SqlLedger,
+    path: Path,
+    config: TradingConfig,
+    configuration: str,
+    *,
+    clean: set[_Cycle],
 ) -> Evidence:
     """What one more ledger adds; only what ran as this account's, under a configuration that was journalled."""
-    counted: set[int] = set()
-    cycles = halts = 0
+    counted: dict[int, _Cycle] = {}
+    epoch, halts = "", 0
     announced: Configured | None = None
     running: Configured | None = None
     halted = False
@@ -71,12 +84,14 @@ def _with(
             case EpochStarted():  # an engine that announced nothing runs on something unknown
                 is_it = announced is not None and event.mode in ("", announced.mode)
                 running, announced = announced if is_it else None, None
-            case ExecutionStarted() if _is(running, config, configuration):
-                counted.add(event.number)
+                epoch = event.epoch
+            case ExecutionStarted() if running is not None and _is(running, config, configuration):
+                counted[event.number] = (running.mode, epoch, event.at_ns, event.number)
             case ExecutionEnded() if event.execution.number in counted:
                 execution = event.execution
-                clean = execution.outcome is Outcome.COMPLETED and bool(execution.legs)
-                cycles += clean and execution.result >= execution.plan.worst_result
+                completed = execution.outcome is Outcome.COMPLETED and bool(execution.legs)
+                if completed and execution.result >= execution.plan.worst_result:
+                    clean.add(counted[execution.number])
             case Halted():
                 halted = _is(running, config, None)
             case Resumed():
@@ -87,7 +102,7 @@ def _with(
     portfolio = ledger.portfolio()
     unproven = (path.name,) if portfolio.stuck or portfolio.open else ()
     return Evidence(
-        before.cycles + cycles,
+        len(clean),
         before.halts + halts,
         (*before.unproven, *unproven),
         (*before.ledgers, path),

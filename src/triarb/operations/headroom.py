@@ -18,7 +18,7 @@ from triarb.clock import iso
 from triarb.exceptions import TriarbError
 from triarb.model import Configured, Portfolio, Refused
 from triarb.money import Money, arithmetic, plain
-from triarb.operations.attendance import HOUR_NS, ack_file
+from triarb.operations.attendance import AHEAD_NS, HOUR_NS, ack_file
 from triarb.operations.config import TradingConfig
 from triarb.operations.digest import digest
 from triarb.operations.limits import LimitsInForce, parse
@@ -172,7 +172,11 @@ def _attended(config: TradingConfig, ledger: Path) -> Iterator[Headroom]:
     except OSError:
         yield Headroom("ack_hours", limit, "0 hours", "nobody has acknowledged: triarb ack")
         return
+    now_ns = time.time_ns()
+    if at_ns > now_ns + AHEAD_NS:
+        yield Headroom("ack_hours", limit, "0 hours", f"its time is in the future, {iso(at_ns)}")
+        return
     with arithmetic():
-        left = config.ack_hours - Decimal(round((time.time_ns() - at_ns) * 10 / HOUR_NS)) / 10
+        left = config.ack_hours - Decimal(round((now_ns - at_ns) * 10 / HOUR_NS)) / 10
     why = "" if left > 0 else "nobody has acknowledged since: triarb ack"
     yield Headroom("ack_hours", limit, f"{plain(max(left, Decimal(0)))} hours", why)

@@ -6,8 +6,10 @@ What is configured, what is journalled and what is in the file all hold: an inte
 accident never allows more than the configuration does.
 """
 
+import difflib
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ import attrs
 from triarb.clock import Clock
 from triarb.exceptions import LedgerError, UsageError
 from triarb.ledger import Ledger
+from triarb.ledger.place import beside
 from triarb.model import Approved, LimitSet, Opportunity, Portfolio, Refused
 from triarb.money import Money
 from triarb.operations.config import TradingConfig
@@ -69,13 +72,14 @@ OTHERS: Final = frozenset({"allow", "deny", "hours", "max_per_asset"})
 SETTABLE: Final = LOWER_IS_TIGHTER | HIGHER_IS_TIGHTER | OTHERS
 """What can be set by hand."""
 
+_log = logging.getLogger("triarb.limits")
 POLL_SECONDS: Final = 1.0
 """How often the engine's process journals what came into the file."""
 
 
 def limits_file(ledger: Path) -> Path:
     """Where limits of the ledger in file `ledger` wait to be journalled: beside it, as ``<name>.limits``."""
-    return ledger.with_name(f"{ledger.name}.limits")
+    return beside(ledger, ".limits")
 
 
 def parse(config: TradingConfig, name: str, text: str) -> Any:
@@ -88,15 +92,33 @@ def parse(config: TradingConfig, name: str, text: str) -> Any:
         raise UsageError(
             f"{name} is no limit that can be set by hand",
             code="limits.name",
-            hint=f"one of {', '.join(sorted(SETTABLE))}",
+            hint=_meant(name),
         )
-    value = SETTINGS["max_notional" if name == RAMP else name].read(text, False)  # noqa: FBT003 - typed by hand
-    if isinstance(value, Amount):
-        value = value.in_(config.start)
-    elif name == "max_per_asset":
-        value = tuple(amount.in_(config.start) for amount in value)
+    value = _read(name, text, config.start)
     with_limit(config, name, value)
     return value
+
+
+def _read(name: str, text: str, start: str) -> Any:
+    """What `text` says, on its own."""
+    try:
+        value = SETTINGS["max_notional" if name == RAMP else name].read(text, False)  # noqa: FBT003 - typed by hand
+    except UsageError as error:
+        told = f"{name}={text}: {error.message}"
+        raise UsageError(told, code=error.code, hint=error.hint) from None
+    if value == ():
+        mend = f"write {UNSET} to take back what was set"
+        raise UsageError(f"{name} would name nothing", code="limits.value", hint=mend)
+    if isinstance(value, Amount):
+        value = value.in_(start)
+    elif name == "max_per_asset":
+        value = tuple(amount.in_(start) for amount in value)
+    return value
+
+
+def _meant(name: str) -> str:
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), SETTABLE, n=1)
+    return f"did you mean {close[0]}?" if close else f"one of {', '.join(sorted(SETTABLE))}"
 
 
 def with_limit(config: TradingConfig, name: str, value: Any) -> RiskPolicy:
@@ -115,11 +137,15 @@ def loosens(config: TradingConfig, name: str, value: str, before: str | None) ->
     What is set holds beside the configuration, so that a first value never does; but the ramp's first one does, since
     without one it is the exchange's minimum.
     """
+    return _allows_more(name, value, before, config.start)
+
+
+def _allows_more(name: str, value: str, before: str | None, start: str) -> bool:
     if before is None:
         return name == RAMP and value != UNSET
     if value == UNSET:
         return name != RAMP  # which is then at the minimum
-    old, new = parse(config, name, before), parse(config, name, value)
+    old, new = _read(name, before, start), _read(name, value, start)
     if isinstance(new, tuple):
         narrower = name == "allow" and bool(new) and set(new) <= set(old)
         wider = name == "deny" and set(new) >= set(old)
@@ -222,7 +248,7 @@ def add_pending(file: Path, event: LimitSet) -> None:
 
 
 async def drain(ledger: Ledger, file: Path) -> tuple[LimitSet, ...]:
-    """Journal what waits in a file, and empty it.
+    """Journal what waits in a file, and empty it. Only a tightening can wait: what allows more is left out, and warned of.
 
     Raises:
         LedgerError: ``limits.file``, or the journal's own; what waits still holds.
@@ -232,10 +258,26 @@ async def drain(ledger: Ledger, file: Path) -> tuple[LimitSet, ...]:
     with _locked(file) as handle:
         pending = read_pending(file)
         for event in pending:
-            await ledger.append(event)
+            before = ledger.portfolio().limits.get(event.name) or None
+            if _loosens_unasked(event, before):
+                _log.warning(
+                    "%s of %s is not set: it allows more than %s", event.value, event.name, before
+                )
+            else:
+                await ledger.append(event)
         os.ftruncate(handle, 0)
         os.fsync(handle)
     return pending
+
+
+def _loosens_unasked(event: LimitSet, before: str | None) -> bool:
+    """Whether nobody consented to it: somebody else set less meanwhile, or it was written there by hand."""
+    if event.name not in SETTABLE:  # which `LimitsInForce` refuses, as what cannot be read
+        return False
+    try:
+        return _allows_more(event.name, event.value or UNSET, before, "")
+    except UsageError:
+        return False
 
 
 async def keep_journalled(ledger: Ledger, file: Path, clock: Clock) -> None:

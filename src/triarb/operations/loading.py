@@ -93,7 +93,7 @@ class Reading:
                     self._remark(name, given)
 
     def _remark(self, name: str, given: Given) -> None:
-        if given.read is values.secret and self.values[name] is None:
+        if given.read in values.SECRETS and self.values[name] is None:
             self._note(name, "a placeholder, so no key")
         elif given.read is SETTINGS[name].read_guide:
             self._note(name, "a fraction")

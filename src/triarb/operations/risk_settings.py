@@ -85,14 +85,14 @@ LIMIT_SETTINGS: Final[dict[str, Setting]] = {
     "allow": Setting(
         LIMITS,
         "only these assets and symbols",
-        values.names,
+        values.scope,
         LIST,
         example='["BTC", "ETH", "USDT"]',
     ),
     "deny": Setting(
         LIMITS,
         "none of these assets and symbols",
-        values.names,
+        values.scope,
         LIST,
         example='["LUNA", "FTT/USDT"]',
     ),
@@ -158,7 +158,7 @@ LIMIT_SETTINGS: Final[dict[str, Setting]] = {
     "hours": Setting(
         LIMITS,
         "the hours of the day in which cycles may begin, UTC",
-        values.names,
+        values.hours,
         LIST,
         example='["08:00-20:00"]',
     ),
@@ -179,7 +179,7 @@ LIMIT_SETTINGS: Final[dict[str, Setting]] = {
     "references": Setting(
         VALUES,
         "the markets by which limits in other assets are valued",
-        values.names,
+        values.scope,
         LIST,
         example='["BTC/USDT", "ETH/USDT"]',
     ),

@@ -21,6 +21,7 @@ from typed_settings.types import Secret as MaskedSecret
 from triarb.exceptions import SecretError
 
 _ADDRESS = re.compile(r"(file|keyring|aws|vault)://(\S+)")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PLACEHOLDER = re.compile(
     r"your[ _-].*|<.*>|\$?\{.*\}|[x*.]{3,}|change[ _-]?me.*|(replace|insert|enter|put|paste)[ _-].*"
     r"|api[ _-]?key|secret([ _-]?key)?|pass(phrase|word)|placeholder|todo|none|null|",
@@ -43,6 +44,12 @@ class Secret(MaskedSecret[str]):
     def is_placeholder(self) -> bool:
         """Whether it only says what should stand in its place, such as ``your_api_key_here``."""
         return _PLACEHOLDER.fullmatch(self.get_secret_value().strip()) is not None
+
+    @property
+    def is_lost_address(self) -> bool:
+        """Whether it begins as an address does, and is none: a misspelt scheme, or spaces in a path."""
+        text = self.get_secret_value().strip()
+        return _SCHEME.match(text) is not None and _ADDRESS.fullmatch(text) is None
 
     @property
     def address(self) -> str | None:

@@ -41,7 +41,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "api_key": Setting(
         KEYS,
         "the API key, or the address of where it is",
-        values.secret,
+        values.key,
         TEXT,
         example='"vault://secret/binance#api_key"',
         guide="API_KEY",
@@ -49,7 +49,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "secret_key": Setting(
         KEYS,
         "its secret, or the address of where it is",
-        values.secret,
+        values.key,
         TEXT,
         example='"vault://secret/binance#secret_key"',
         guide="SECRET_KEY",
@@ -57,7 +57,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "passphrase": Setting(
         KEYS,
         "the passphrase, on the exchanges that have one",
-        values.secret,
+        values.key,
         TEXT,
         example='"file:///run/keys/passphrase"',
         guide="PASSPHRASE",

@@ -55,6 +55,11 @@ def exposed(config: TradingConfig) -> list[str]:
     return found
 
 
+def not_read(config: TradingConfig) -> str:
+    """The variables that look like triarb's and are not, in a line."""
+    return f"not read, though it looks like ours: {', '.join(config.ignored)}"
+
+
 def shown(value: Any) -> str:
     """A value for people."""
     match value:

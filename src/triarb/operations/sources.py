@@ -2,6 +2,7 @@
 
 import difflib
 import io
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -14,6 +15,7 @@ from typed_settings.types import LoadedSettings, LoaderMeta, OptionList
 
 from triarb.operations import values
 from triarb.operations.config import Origin
+from triarb.operations.risk_settings import LIMIT_SETTINGS
 from triarb.operations.secrets import Secret
 from triarb.operations.settings import GUIDE, NAMES, SETTINGS
 from triarb.operations.values import Reader
@@ -34,6 +36,7 @@ _OPTIONS: Final = {
     "foreign": "foreign_prefixes",
 }  # what the command calls it
 _SHOWN: Final = 60
+_LOGIN: Final = re.compile(r"://[^/\s]*@")
 _CLOSE: Final = 0.85
 
 
@@ -56,9 +59,10 @@ class Given:
     @property
     def shown(self) -> str | None:
         """The value for people; None for what may be a secret."""
-        if self.read is values.secret:
+        if self.read in values.SECRETS:
             return None
         text = _toml(self.value) if self.typed else str(self.value)
+        text = _LOGIN.sub("://***@", text)  # of an address that stands where none belongs
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -120,7 +124,7 @@ def toml_file(path: Path, *, needed: bool) -> Source:
     """What a TOML file tells, its numbers exactly."""
     source = Source(str(path), path.absolute())
     try:
-        data = tomllib.loads(path.read_bytes().decode(), parse_float=_exact)
+        data = tomllib.loads(path.read_bytes().decode("utf-8-sig"), parse_float=_exact)
     except FileNotFoundError:
         if needed:
             hint = "triarb config init writes one"
@@ -154,7 +158,7 @@ def dotenv_file(path: Path) -> Source:
     """What a `.env` file tells, if it exists. Values in quotes may have several lines; nothing is put in for ``$``."""
     source = Source(str(path), path.absolute())
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return source
     except OSError as error:
@@ -197,7 +201,7 @@ def _variables(source: Source, variables: Iterable[tuple[str, str | None]]) -> N
             if source.file is not None:
                 hint = "set it in the environment of the one process that is to trade"
                 source.wrong("config.confirmation", "a file cannot arm production", hint, name)
-        elif name.startswith(PREFIX):
+        elif name.upper().startswith(PREFIX):
             if _known(name) is None:
                 hint = _meant(name, lambda known: f"{PREFIX}{known.upper()}")
                 source.wrong("config.unknown", UNKNOWN, hint, name)
@@ -205,7 +209,7 @@ def _variables(source: Source, variables: Iterable[tuple[str, str | None]]) -> N
                 own.append((name, value))
         elif name in GUIDE:
             bare += [(name, value)] if value else []
-        elif source.file is not None:
+        else:
             _stranger(source, name)
     for name, value in own:
         source.tell(NAMES[_bare(name).lower()], name, value)
@@ -215,17 +219,22 @@ def _variables(source: Source, variables: Iterable[tuple[str, str | None]]) -> N
 
 
 def _stranger(source: Source, name: str) -> None:
-    """A variable of another program, unless it looks like a limit that somebody misspelt.
+    """A variable of another program, unless it looks like a limit that somebody misspelt, or told without the prefix.
 
-    Of the others only those that look like ours are named: what stands in front of an = may be a key that slipped.
+    In a file that is an error; in the environment, which has hundreds, it is named. Of a file's others only those that
+    look like ours are named: what stands in front of an = may be a key that slipped.
     """
     close = difflib.get_close_matches(name.upper(), GUIDE, n=1)
-    if not close:
-        return
-    alike = difflib.SequenceMatcher(None, name.upper(), close[0]).ratio()
-    if alike >= _CLOSE and not SETTINGS[GUIDE[close[0]]].is_secret:
-        source.wrong("config.unknown", UNKNOWN, f"did you mean {close[0]}?", name)
-    else:
+    own = NAMES.get(name.lower())
+    meant = ""
+    if own is not None and name.upper() not in GUIDE:
+        meant = f"{PREFIX}{own.upper()}" if own in LIMIT_SETTINGS and "_" in own else ""
+    elif close and not SETTINGS[GUIDE[close[0]]].is_secret:
+        alike = difflib.SequenceMatcher(None, name.upper(), close[0]).ratio()
+        meant = close[0] if alike >= _CLOSE else ""
+    if meant and source.file is not None:
+        source.wrong("config.unknown", UNKNOWN, f"did you mean {meant}?", name)
+    elif meant or (source.file is not None and (close or own)):
         source.ignored.append(name)
 
 
@@ -234,7 +243,7 @@ def _known(name: str) -> str | None:
 
 
 def _bare(name: str) -> str:
-    return name.removeprefix(PREFIX).upper()
+    return name.upper().removeprefix(PREFIX)
 
 
 def _same(one: Given, other: Given) -> bool:
@@ -245,9 +254,7 @@ def _same(one: Given, other: Given) -> bool:
 
 
 def _meant(name: str, spelt: Any) -> str:
-    close = difflib.get_close_matches(
-        name.removeprefix(PREFIX).lower().replace("-", "_"), NAMES, n=1
-    )
+    close = difflib.get_close_matches(_bare(name).lower().replace("-", "_"), NAMES, n=1)
     return f"did you mean {spelt(close[0])}?" if close else "triarb config schema lists them"
 
 

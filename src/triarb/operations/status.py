@@ -12,7 +12,7 @@ from triarb.clock import iso, utc_day
 from triarb.exceptions import AuditError
 from triarb.model import Intent, LedgerEvent, Portfolio, RunEnded, Unfinished
 from triarb.money import ZERO, arithmetic, plain
-from triarb.operations.audit_lines import audit_folder, last_entries
+from triarb.operations.audit_lines import audit_folder, iso_or_number, last_entries
 from triarb.operations.headroom import Headroom
 
 REFUSALS: Final = 5
@@ -169,13 +169,12 @@ def last_refusals(ledger: Path) -> list[dict[str, str]]:
         return []
     last: dict[str, dict[str, str]] = {}
     for entry in entries:
-        if entry.kind == "Declined":
-            told = json.loads(entry.payload)
-            last.pop(told["code"], None)
-            last[told["code"]] = {
-                "at": iso(entry.at_ns),
-                **{n: told[n] for n in ("code", "sentence")},
-            }
+        told = json.loads(entry.payload) if entry.kind == "Declined" else None
+        if isinstance(told, dict) and isinstance(told.get("code"), str):
+            code = told["code"]
+            last.pop(code, None)
+            sentence = str(told.get("sentence", ""))
+            last[code] = {"at": iso_or_number(entry.at_ns), "code": code, "sentence": sentence}
     return list(reversed(last.values()))[:REFUSALS]
 
 

@@ -17,13 +17,16 @@ import attrs
 from triarb.exceptions import UsageError
 from triarb.money import BPS, Money, Proxy, arithmetic, parse_decimal, plain
 from triarb.operations.secrets import Secret
+from triarb.risk.policies.pace import TradingHours
 
 Reader = Callable[[Any, bool], Any]
 """Reads a value; the second argument says that a file with types (TOML) told it."""
 
 _ASSET = re.compile(r"[A-Za-z0-9.$_-]+")
-_AMOUNT = re.compile(r"(\S+)\s+(\S+)")
+_AMOUNT = re.compile(r"(\S+)[ \t]+(\S+)")
+_GLUED = re.compile(r"([$€£]?)([\d.]+)([A-Za-z][A-Za-z0-9]*)?")
 _YES, _NO = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
+_ANY_NUMBER: Final = "write a number, such as 5"
 _MOST_MONEY: Final = Decimal(10) ** 12
 
 
@@ -59,6 +62,26 @@ def secret(value: Any, _typed: bool, /) -> Secret | None:
     if not isinstance(value, Secret):
         raise UsageError("it is not a text", code="config.type", hint="write it in quotes")
     return None if value.is_placeholder else value
+
+
+def key(value: Any, typed: bool, /) -> Secret | None:
+    """The same of what can be no address of a web server: one that nothing can follow is no key either.
+
+    Raises:
+        UsageError: not a text, or such an address.
+    """
+    told = secret(value, typed)
+    if told is not None and told.is_lost_address:
+        raise UsageError(
+            "it is neither a key nor an address that triarb can follow",
+            code="config.address",
+            hint="an address has no spaces and begins with file://, keyring://, aws:// or vault://",
+        )
+    return told
+
+
+SECRETS: Final = (secret, key)
+"""The readers of what never shows."""
 
 
 def asset(value: Any, typed: bool, /) -> str:
@@ -139,12 +162,43 @@ def names(value: Any, typed: bool, /) -> tuple[str, ...]:
     return tuple(item.strip() for item in items)
 
 
+def scope(value: Any, typed: bool, /) -> tuple[str, ...]:
+    """Assets and symbols that a limit is about: a name in small letters would be of none of them.
+
+    Raises:
+        UsageError: no list of names, or one in small letters.
+    """
+    told = names(value, typed)
+    for name in told:
+        if name.islower():
+            why, mend = (
+                f"{name} is no asset: they are told apart by case",
+                f"did you mean {name.upper()}?",
+            )
+            raise UsageError(why, code="config.type", hint=mend)
+    return told
+
+
+def hours(value: Any, typed: bool, /) -> tuple[str, ...]:
+    """Hours of the day: a list in TOML, else a text with commas or spaces between them.
+
+    Raises:
+        UsageError: anything else.
+    """
+    told = names(value, typed)
+    if told:
+        TradingHours(told)
+    return told
+
+
 def path(value: Any, _typed: bool, /) -> Path:
     """A file's place.
 
     Raises:
-        UsageError: not a text.
+        UsageError: not a text, or the address of a database.
     """
+    if isinstance(value, str) and "://" in value:
+        raise UsageError("it is an address, not a path", code="config.type", hint="name a file")
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UsageError("it is no path", code="config.type", hint="write a path in quotes")
     return Path(value).expanduser()
@@ -203,11 +257,12 @@ def number(value: Any, typed: bool, /) -> Decimal:
             raise UsageError("it is a text, not a number", code="config.type", hint=mend)
         return read
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise UsageError("it is not a number", code="config.type", hint="write a number, such as 5")
+        raise UsageError("it is not a number", code="config.type", hint=_ANY_NUMBER)
     try:
         return parse_decimal(value)
     except ValueError:
-        mend = "write fewer digits"
+        finite = isinstance(value, int) or value.is_finite()
+        mend = "write fewer digits" if finite else _ANY_NUMBER
         raise UsageError(
             "it is no number that money can be", code="config.number", hint=mend
         ) from None
@@ -237,6 +292,10 @@ def bps(low: str, high: str, *, above: bool = False) -> Reader:
     read = between(low, high, "bps", above=above)
 
     def read_bps(value: Any, typed: bool, /) -> Decimal:
+        if isinstance(value, str) and (percent := _percent(value)) is not None:
+            with arithmetic():
+                mend = f"write {plain(percent * 100)}: it is counted in basis points"
+            raise UsageError("it is not a number", code="config.number", hint=mend)
         told: Decimal = read(value, typed)
         if 0 < abs(told) < Decimal("0.1"):
             why = "so few basis points make no difference; it looks like a fraction"
@@ -279,12 +338,32 @@ def money(value: Any, typed: bool, /) -> Amount:
         UsageError: anything else.
     """
     match = _AMOUNT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match and match[2].isdecimal():  # 1 000 would be 1 of an asset named 000
+        mend = f"write {match[1]}{match[2]}, without a space"
+        raise UsageError(f"{match[2]} is no currency", code="config.number", hint=mend)
     currency = asset(match[2], False) if match else None
-    told = number(match[1], False) if match else number(value, typed)
-    if not 0 < told <= _MOST_MONEY:
-        sign = {True: "it is negative", False: "it is absurd"}[told < 0] if told else "it is zero"
+    try:
+        told = number(match[1], False) if match else number(value, typed)
+    except UsageError as error:
+        raise UsageError(error.message, code=error.code, hint=_money_mend(value, error)) from None
+    if told > _MOST_MONEY:
+        mend = f"write at most {plain(_MOST_MONEY)}"
+        raise UsageError("it is absurd", code="config.range", hint=mend)
+    if told <= 0:
+        sign = "it is negative" if told < 0 else "it is zero"
         raise UsageError(sign, code="config.range", hint="write an amount above zero")
     return Amount(told, currency)
+
+
+def _money_mend(value: Any, error: UsageError) -> str:
+    glued = _GLUED.fullmatch(value.strip()) if isinstance(value, str) else None
+    if glued and glued[3]:  # 100USDT
+        return f'write "{glued[2]} {glued[3].upper()}"'
+    if glued and glued[1]:  # $100
+        return f'write {glued[2]}, or with its currency, such as "{glued[2]} USDT"'
+    if error.hint == _ANY_NUMBER or (isinstance(value, str) and value.strip().endswith("%")):
+        return 'write an amount, such as "100 USDT"'
+    return error.hint
 
 
 def monies(value: Any, typed: bool, /) -> tuple[Amount, ...]:
@@ -315,15 +394,26 @@ def _turned(item: Any) -> Any:
 
 
 def _number_mend(shown: str) -> str:
-    bare = shown.rstrip("%").strip()
+    percent = _percent(shown)
+    if percent is not None:
+        with arithmetic():
+            return f"write {plain(percent / 100)} for {shown}, where a fraction is meant"
     if shown.endswith("%"):
-        try:
-            with arithmetic():
-                return f"write {plain(parse_decimal(bare) / 100)} for {shown}, where a fraction is meant"
-        except ValueError:
-            return "write a number, such as 0.005"
+        return "write a number, such as 0.005"
     if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", shown):
         return f"write {shown.replace(',', '')}"
     if re.fullmatch(r"\d+,\d+", shown):
         return f"write {shown.replace(',', '.')}"
-    return "write a number, such as 5"
+    if re.fullmatch(r"\d{1,3}(\.\d{3})+,\d+", shown):
+        return f"write {shown.replace('.', '').replace(',', '.')}"
+    return _ANY_NUMBER
+
+
+def _percent(shown: str) -> Decimal | None:
+    """The number of a percentage; None where it is none."""
+    if not shown.strip().endswith("%"):
+        return None
+    try:
+        return parse_decimal(shown.strip().removesuffix("%").strip())
+    except ValueError:
+        return None

@@ -58,7 +58,7 @@ class AllOf(RiskPolicy):
         """The intersection of all approvals, or the first refusal.
 
         Raises:
-            PolicyViolation: one approved another opportunity.
+            PolicyViolation: one approved another opportunity, or neither approved nor refused.
         """
         answers = [_ask(policy, opportunity, portfolio, now_ns) for policy in self.policies]
         refusals = [answer for answer in answers if isinstance(answer, Refused)]
@@ -91,7 +91,7 @@ class FirstRefusal(RiskPolicy):
         """The first refusal, or the intersection of all approvals.
 
         Raises:
-            PolicyViolation: one approved another opportunity.
+            PolicyViolation: one approved another opportunity, or neither approved nor refused.
         """
         approvals = []
         for policy in self.policies:
@@ -111,8 +111,10 @@ def _some(policies: tuple[RiskPolicy, ...]) -> tuple[RiskPolicy, ...]:
 def _ask(
     policy: RiskPolicy, opportunity: Opportunity, portfolio: Portfolio, now_ns: int
 ) -> Approved | Refused:
-    answer = policy.review(opportunity, portfolio, now_ns)
-    if not isinstance(answer, Refused) and answer.opportunity is not opportunity:
+    answer: object = policy.review(opportunity, portfolio, now_ns)
+    if not isinstance(answer, Approved | Refused):
+        raise PolicyViolation(f"{type(policy).__name__}.review answered {answer!r}")
+    if isinstance(answer, Approved) and answer.opportunity is not opportunity:
         raise PolicyViolation(f"{type(policy).__name__}.review approved another opportunity")
     return answer
 

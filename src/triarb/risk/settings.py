@@ -46,11 +46,15 @@ def as_names(value: Collection[str]) -> frozenset[str]:
     """Assets and symbols.
 
     Raises:
-        UsageError: one text, which would be taken for its letters.
+        UsageError: one text, which would be taken for its letters; or what is no name.
     """
     if isinstance(value, str):
         raise UsageError(f"{value!r} is one text, not names", hint=f"write [{value!r}]")
-    return frozenset(value)
+    names: frozenset[Any] = frozenset(value)
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise UsageError(f"{name!r} is no name", hint='such as "BTC" or "ETH/BTC"')
+    return names
 
 
 def as_amounts(value: Iterable[str | Money]) -> tuple[Money, ...]:
