@@ -504,10 +504,14 @@ def test_no_token_shows_anywhere(tmp_path, watcher, caplog, capfd, monkeypatch):
 
 
 def test_the_command_acknowledges(tmp_path, capsys):
-    """`triarb ack` makes the file, needs a name, and a folder that is there."""
+    """`triarb ack` makes the file, says where no ledger is yet, needs a name, and a folder that is there."""
     ledger = tmp_path / "a.sqlite"
     assert main(["ack", str(ledger), "--by", "Ada"]) == 0
-    assert capsys.readouterr().out == f"acknowledged {ledger}: Ada\n".replace("\n", "") + "\n"
+    early = "(there is no ledger yet: it holds for one that is begun there)"
+    assert capsys.readouterr().out == f"acknowledged {ledger}: Ada {early}\n"
+    ledger.touch()
+    assert main(["ack", str(ledger), "--by", "Ada"]) == 0
+    assert capsys.readouterr().out == f"acknowledged {ledger}: Ada\n"
     assert ack_file(ledger).read_text() == "Ada\n"
     assert main(["ack", str(ledger), "--by", " "]) == 2
     assert main(["ack", str(tmp_path / "no" / "a.sqlite"), "--by", "Ada"]) == 2

@@ -26,4 +26,8 @@ def ack(ledger: Path | None = None, /, *, by: str) -> None:
     if not file.parent.is_dir():
         raise UsageError(f"there is no folder {file.parent}", hint="name a ledger's file")
     acknowledge(file, " ".join(by.split()))
-    console().print(printable(f"acknowledged {file}: {by.strip()}"), markup=False, highlight=False)
+    yet = (
+        "" if file.is_file() else " (there is no ledger yet: it holds for one that is begun there)"
+    )
+    line = f"acknowledged {file}: {by.strip()}{yet}"
+    console().print(printable(line), markup=False, highlight=False, soft_wrap=True)
