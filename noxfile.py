@@ -70,7 +70,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Every test, on the installed package; on the oldest Python with branch coverage, and the long proofs besides."""
+    """Every test, on the installed package; on the oldest Python with branch coverage, and then what takes long."""
     install(session, ".[fast,testing]", "tests")
     # more processes than cores: many tests wait for processes, sockets and disks
     command = ("pytest", "-q", "-n", "4", "--dist", "worksteal")

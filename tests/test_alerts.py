@@ -108,6 +108,7 @@ def declined(code, **numbers):
     return Declined(NOW_NS, None, Refused(code, f"{code}!", numbers))
 
 
+@pytest.mark.once
 async def test_a_halt_is_told(watcher):
     """At once, as JSON that says what, where and when; what ended the engine is told before it is closed."""
     about = {"exchange": "binance", "mode": "paper"}
@@ -476,6 +477,7 @@ async def all_of_it(path, watch):
             await until(lambda: watch.dead_man.pings + watch.dead_man.failures)
 
 
+@pytest.mark.once
 def test_no_token_shows_anywhere(tmp_path, watcher, caplog, capfd, monkeypatch):
     """I13: the addresses, which hold tokens, are in no log at DEBUG, no output, no file and no repr, whatever fails."""
     caplog.set_level(logging.DEBUG)

@@ -196,6 +196,7 @@ def test_each_condition_alone_keeps_it_unarmed(facts, code):
     assert [refused.code for refused in missing(facts)] == [code]
 
 
+@pytest.mark.once
 @settings(max_examples=300)
 @given(
     st.fixed_dictionaries(
@@ -431,6 +432,7 @@ LINES = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.once
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.one_of(LINES, st.permutations(GOOD.splitlines())),

@@ -250,6 +250,7 @@ def tightened(draw: st.DrawFn) -> tuple[CircuitBreaker, CircuitBreaker]:
     return made[0], made[1]
 
 
+@pytest.mark.once
 @settings(max_examples=300)
 @given(tightened(), HISTORIES, st.integers(0, 700))
 def test_a_tighter_breaker_lets_no_more_through(breakers, history, later) -> None:

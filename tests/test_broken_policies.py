@@ -103,6 +103,7 @@ async def test_the_market_is_traded_on_with_sound_policies() -> None:
         assert Intended in kinds
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
 async def test_a_broken_policy_sends_nothing(failure, place) -> None:

@@ -139,6 +139,7 @@ def watcher():
     opened.server_close()
 
 
+@pytest.mark.once
 def test_the_whole_command_with_all_that_watches_over_it_shows_no_key(
     folder, binance, everything_logged, watcher, capfd
 ):

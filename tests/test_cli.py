@@ -253,6 +253,7 @@ def test_paper_trades_reports_and_resumes(capsys, binance):
     assert "2 completed" in out
 
 
+@pytest.mark.once
 def test_demo_ends_with_an_honest_report(capsys):
     """The demo needs nothing, trades something, and says that its prices are generated."""
     code, out, _ = run(capsys, "demo", "--seconds", 3, "--fast")
@@ -273,6 +274,7 @@ def test_demo_ends_with_an_honest_report(capsys):
     assert first == run(capsys, "demo", "--seconds", 1, "--fast", "--json")[1]
 
 
+@pytest.mark.once
 def test_live_view_shows_what_the_engine_tells(capsys, monkeypatch):
     """The live table counts nominations, confirmations and refusals, and lists executions."""
     view = LiveView("demo")
@@ -312,6 +314,7 @@ def test_help_lists_only_what_works():
     assert "backtest" not in done.stdout
 
 
+@pytest.mark.once
 def test_a_closed_pipe_is_no_error(snapshot_file):
     """Output that nobody reads to its end is not an error of ours."""
     shell = f"{sys.executable} -m triarb scan {snapshot_file} --json | true"
@@ -319,6 +322,7 @@ def test_a_closed_pipe_is_no_error(snapshot_file):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.once
 def test_ctrl_c_ends_a_run_with_its_report():
     """SIGINT lets a run end cleanly: exit 0 and a report."""
     process = subprocess.Popen(

@@ -123,6 +123,7 @@ def test_a_rebate_there_and_back_does_not_hide_the_best(*, is_compiled: bool) ->
     assert best.net_ratio < Fraction("1.44")
 
 
+@pytest.mark.once
 @both_modes
 @pytest.mark.parametrize("max_legs", [3, 4])
 def test_a_search_keeps_no_table_alive(*, is_compiled: bool, max_legs: int) -> None:
@@ -237,6 +238,7 @@ print(len(finder.find(rates)), scan(snapshot, max_legs=4, fee_bps=0).count)
     assert done.stdout.split() == ["22", "22"]
 
 
+@pytest.mark.once
 def test_a_scan_loads_no_compiler() -> None:
     """One search is sooner done than numba is loaded, so that a scan leaves it alone; a compiled finder loads it."""
     program = """

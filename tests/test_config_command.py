@@ -51,6 +51,7 @@ def exchange(request, monkeypatch):
         yield opened
 
 
+@pytest.mark.once
 def test_the_guides_env_starts_paper_trading(capsys, exchange):
     """As it stands: binanceus (or the exchange it names), its limits, its placeholders no keys, and the reason said."""
     Path(".env").write_text(GUIDES_ENV)

@@ -120,6 +120,7 @@ def writes_to_production(gateway):
     return inner._credentials is not None and (gateway is not inner or not inner._sandbox)
 
 
+@pytest.mark.once
 @settings(max_examples=150)
 @given(
     file=st.one_of(SETTLED, st.dictionaries(st.sampled_from([*SETTINGS, "mode"]), TOML_VALUES, max_size=6)),

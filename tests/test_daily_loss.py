@@ -207,6 +207,7 @@ async def traded(ledger_file, start_ns: int, risk: RiskLimits):
         return await Engine(gateway, risk=risk, ledger=ledger, start=["USDT"]).run()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rolling", [True, False])
 async def test_a_process_killed_after_its_loss_stays_refused(tmp_path, rolling) -> None:
     """E8: the limit is reached, the process dies at once: the engine that comes next refuses until the day rolls.

@@ -204,6 +204,7 @@ def test_confirmed_is_where_some_size_profits(opportunity: Opportunity) -> None:
     assert earns or not top
 
 
+@pytest.mark.once
 @settings(max_examples=120, deadline=None)
 @given(opportunities(), bounds(), st.integers(0, 3))
 def test_a_search_cut_short_certifies_its_gap(
@@ -298,6 +299,7 @@ def test_a_deeper_book_never_earns_less(
     assert unrounded(deeper.cycle, deeper.books) >= unrounded(opportunity.cycle, opportunity.books)
 
 
+@pytest.mark.once
 @settings(max_examples=100, deadline=None)
 @given(opportunities(), bounds(), st.data())
 def test_a_higher_fee_never_earns_more(
@@ -333,6 +335,7 @@ def brings(opportunity: Opportunity, amount: Fraction) -> Fraction | None:
     return amount
 
 
+@pytest.mark.once
 @settings(max_examples=60, deadline=None)
 @given(opportunities(), st.sampled_from(["0", "50", "-20"]).map(Decimal))
 def test_the_walk_is_the_profit_before_rounding(

@@ -12,6 +12,7 @@ from triarb.pipeline import breaches
 from triarb.testing.opportunities import approvals, opportunities, portfolios
 
 
+@pytest.mark.once
 @settings(max_examples=100, deadline=None)
 @given(opportunities(), st.data())
 def test_its_plans_keep_every_bound(opportunity: Opportunity, data: st.DataObject) -> None:
@@ -31,6 +32,7 @@ def test_its_plans_keep_every_bound(opportunity: Opportunity, data: st.DataObjec
     assert decode(encode(started)) == started
 
 
+@pytest.mark.once
 @settings(max_examples=60, deadline=None)
 @given(opportunities(), st.data())
 def test_it_earns_at_least_what_the_tops_of_the_books_do(

@@ -45,6 +45,7 @@ def source_codes(families: set[str]) -> Iterator[str]:
                     yield match[0]
 
 
+@pytest.mark.once
 def test_every_code_is_on_the_page_and_no_other() -> None:
     """Every code that the package can refuse or raise with has its line, once, and every line has its code."""
     listed = page_codes()
@@ -99,6 +100,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert {name: home for name, home in homes.items() if home not in told} == {}
 
 
+@pytest.mark.once
 def test_docstring_examples_work() -> None:
     """Every example in a docstring of the package gives what it says."""
     said = io.StringIO()

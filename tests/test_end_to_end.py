@@ -128,6 +128,7 @@ async def test_a_third_of_the_depth_is_a_partial_fill_and_the_rest_comes_back(ex
     assert ledger == held
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "fault", [DropAfter(), Answer(body="<html>", acts=True), DropBefore()], ids=repr
 )

@@ -141,6 +141,7 @@ def quotes(draw) -> list[Quote | Withdrawn]:
     return made
 
 
+@pytest.mark.once
 @settings(max_examples=60, deadline=None)
 @given(quotes(), st.integers(2, 3), st.sampled_from([(), ("D",)]), st.integers(1, 30))
 def test_any_ticks_have_the_episodes_of_fresh_searches(ticks, min_legs, start, chunk):

@@ -401,6 +401,7 @@ async def test_observers_hear_of_every_leg():
     assert [event.leg for event in emitted if isinstance(event, LegDone)] == [1, 2, 3]
 
 
+@pytest.mark.once
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=4))
 def test_received_is_the_sum_of_fills_less_fees_in_that_asset(parts):
     """What a leg brought does not depend on how it was split into fills."""

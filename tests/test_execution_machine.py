@@ -83,6 +83,7 @@ EVENTS = st.one_of(
 ANSWERS = st.one_of(STATES, st.just(NOT_FOUND), st.just(Failed("no answer")))
 
 
+@pytest.mark.once
 @given(st.lists(st.tuples(EVENTS, st.integers(0, 4 * NS_PER_SECOND)), max_size=30))
 @settings(max_examples=500)
 def test_every_state_answers_every_event(steps):
@@ -102,6 +103,7 @@ def test_every_state_answers_every_event(steps):
         assert len({f.trade_id for f in state.fills}) == len(state.fills)
 
 
+@pytest.mark.once
 @given(st.data(), st.sampled_from([EXPIRY_NS, 0, None]))
 @settings(max_examples=300)
 def test_it_ends_by_its_deadline_whatever_is_answered(data, expiry_ns):

@@ -211,6 +211,7 @@ def tells_the_same(explanation: Explanation) -> None:
         assert f"refused, {record['refused']}: {record['reason']}" in lines
 
 
+@pytest.mark.once
 @settings(max_examples=80)
 @given(opportunities(), st.none() | st.decimals("0.1", "300", places=1))
 def test_the_numbers_of_an_opportunity_add_up(opportunity: Opportunity, amount: Decimal | None):
@@ -226,6 +227,7 @@ def test_the_numbers_of_an_opportunity_add_up(opportunity: Opportunity, amount: 
         assert explanation.binding is not None
 
 
+@pytest.mark.once
 @settings(max_examples=50)
 @given(st.data())
 def test_the_numbers_of_a_plan_add_up(data: st.DataObject):
@@ -245,6 +247,7 @@ def test_the_numbers_of_a_plan_add_up(data: st.DataObject):
     assert alone.sizes[0].shown is None
 
 
+@pytest.mark.once
 @settings(max_examples=80)
 @given(cycles_with_books(), st.none() | st.decimals("0.1", "300", places=1), st.data())
 def test_a_cycle_on_any_books_is_explained(told, amount, data):
@@ -261,6 +264,7 @@ def test_a_cycle_on_any_books_is_explained(told, amount, data):
     assert explain(cycle).sizes == ()
 
 
+@pytest.mark.once
 @settings(max_examples=50)
 @given(exchanges(max_assets=5, max_markets=10), st.booleans())
 def test_no_nominated_cycle_makes_it_raise(exchange, told_sizes):
@@ -473,6 +477,7 @@ def test_each_way_of_charging_a_fee_is_taken_apart():
             assert leg["fee_note"] == "by hand"
 
 
+@pytest.mark.once
 @given(cycles_with_books())
 def test_at_the_break_even_fee_a_cycle_earns_nothing(told):
     """A hair less and it earns, a hair more and it loses; it is what the scan says."""

@@ -82,6 +82,7 @@ async def trade(file, first, times):
         return error, posted, ledger, gateway
 
 
+@pytest.mark.once
 async def test_a_ledger_that_fails_for_good_at_any_append(tmp_path):
     """E3, I1: no order without its intent; what was learned after one is in the file beside the ledger; entry is halted."""
     first, error, kept = 0, True, Counter()
@@ -135,6 +136,7 @@ def _real(engine):
     return engine
 
 
+@pytest.mark.once
 async def test_a_ledger_that_fails_for_a_moment_at_any_append(tmp_path):
     """E3: a write that failed is tried again, and the cycle goes on as if nothing had been."""
     first, reached = 0, True

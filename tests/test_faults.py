@@ -65,6 +65,7 @@ LOST = FaultScript([FaultRule("submit", DropAfter())])
 # As data
 
 
+@pytest.mark.once
 @given(nouns.fault_scripts())
 def test_a_script_is_what_it_prints_and_what_it_is_kept_as(script: FaultScript) -> None:
     """Its repr is the code that makes it, and its JSON reads back as its equal."""
@@ -243,6 +244,7 @@ steps = st.one_of(
 )
 
 
+@pytest.mark.once
 @settings(max_examples=150)
 @given(nouns.fault_scripts(), st.lists(steps, max_size=14))
 def test_in_memory_nothing_is_made_or_lost(script: FaultScript, todo: list[Any]) -> None:
@@ -274,6 +276,7 @@ def test_in_memory_nothing_is_made_or_lost(script: FaultScript, todo: list[Any])
     asyncio.run(run())
 
 
+@pytest.mark.once
 @settings(max_examples=40)
 @given(nouns.fault_scripts(max_rules=4), st.lists(steps, max_size=8))
 def test_on_the_wire_nothing_is_made_or_lost(script: FaultScript, todo: list[Any]) -> None:
@@ -467,6 +470,7 @@ def test_the_fixture_starts_exchanges(loopback_exchange: Any) -> None:
     assert first.port != second.port
 
 
+@pytest.mark.once
 def test_the_fixtures_are_loaded_by_name_only() -> None:
     """Triarb registers no plug-in: who does not ask for its fixtures has none of it in the run."""
     program = (

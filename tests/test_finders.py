@@ -135,6 +135,7 @@ def test_all_finders_give_what_the_oracle_gives(
         assert told([] if best is None else [best]) == expected[:1]
 
 
+@pytest.mark.once
 def test_random_exchanges_hold_profits_and_every_kind_of_market() -> None:
     """The property above is not empty: a third and more of what it draws has a cycle above one, some of more than three legs.
 
@@ -161,6 +162,7 @@ def test_random_exchanges_hold_profits_and_every_kind_of_market() -> None:
     assert seen >= {"market.inactive", "market.one_sided", "market.crossed"}
 
 
+@pytest.mark.once
 @settings(max_examples=30, deadline=None)
 @given(exchanges(min_assets=8, max_assets=10, max_markets=25), st.sets(st.sampled_from(NAMES)))
 def test_the_bounds_cut_nothing_off_in_larger_exchanges(
@@ -196,6 +198,7 @@ def _snapshot(name: str) -> Snapshot:
     return Snapshot.load(SNAPSHOTS / f"{name}.json")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "usable", "assets", "all_cycles", "above", "best", "best_rate"),
     [
@@ -355,6 +358,7 @@ def test_questions_that_make_no_sense_are_refused(
         make(**question)
 
 
+@pytest.mark.once
 @settings(max_examples=25, deadline=None)
 @given(exchanges(sound=True))
 def test_sound_exchanges_have_no_faulty_quote(exchange: Exchange) -> None:

@@ -84,6 +84,7 @@ def test_every_exchange_is_hub_and_spoke(markets, seed):
     assert all(frozenset((hub, "USDT")) in pairs for hub in quoting - {"USDT"})
 
 
+@pytest.mark.once
 @given(markets=sizes, seed=seeds)
 @settings(max_examples=25, deadline=None)
 def test_quotes_keep_ticks_and_steps(markets, seed):
@@ -152,6 +153,7 @@ def test_ticks_come_in_order_of_time_at_the_rate_asked_for():
     assert 4500 < len(set(times)) < 5500
 
 
+@pytest.mark.once
 @given(markets=sizes, seed=seeds, rate=st.sampled_from([1.0, 50.0, 5000.0]))
 @settings(max_examples=15, deadline=None)
 def test_every_single_quote_leaves_a_potential(markets, seed, rate):
@@ -186,6 +188,7 @@ def test_every_single_quote_leaves_a_potential(markets, seed, rate):
         assert_potential(makers.values.tolist(), range(markets))
 
 
+@pytest.mark.once
 @given(markets=st.integers(100, 150), seed=seeds)
 @settings(max_examples=10, deadline=None)
 def test_no_cycle_is_above_one_unless_planted(markets, seed):
@@ -202,6 +205,7 @@ def test_no_cycle_is_above_one_unless_planted(markets, seed):
     assert max(triangles(of).values()) < 1
 
 
+@pytest.mark.once
 @given(markets=sizes, seed=seeds)
 @settings(max_examples=15, deadline=None)
 def test_planted_triangles_hold_their_edge_while_they_last(markets, seed):
@@ -235,6 +239,7 @@ def test_planted_triangles_hold_their_edge_while_they_last(markets, seed):
     assert begun == set(planted)
 
 
+@pytest.mark.once
 def test_whatever_is_above_one_was_planted():
     """Every triangle above one leads through a dislocated market; without those there is no cycle above one at all."""
     exchange = GeneratedExchange(120, seed=5, dislocations_per_minute=300)
@@ -280,6 +285,7 @@ def test_planted_cycles_are_named_like_any_cycle():
     assert [told.from_ns for told in planted] == sorted(told.from_ns for told in planted)
 
 
+@pytest.mark.once
 def test_dislocations_are_as_published():
     """Over hours, sizes, durations and their number are near the published ones."""
     exchange = GeneratedExchange(1148, seed=1, dislocations_per_minute=13)

@@ -14,6 +14,7 @@ from triarb.model import Market, Quote, Withdrawn
 from triarb.testing.strategies import rate_tables
 
 
+@pytest.mark.once
 @given(rate_tables())
 @settings(max_examples=60)
 def test_the_graph_is_the_table(table: RateTable):

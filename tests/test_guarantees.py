@@ -63,6 +63,7 @@ def test_a_promise_is_shown_by_tests_that_name_it(number: str, tests: str) -> No
         assert number in named(docstrings(file)[test]), f"{file}::{test} does not name it"
 
 
+@pytest.mark.once
 def test_what_tests_name_is_promised() -> None:
     """A number in a docstring is one of the page's, or of what it says is not promised: a slip names something else."""
     names = chain.from_iterable(docstrings(path.name).values() for path in TESTS.glob("test_*.py"))

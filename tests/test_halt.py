@@ -108,6 +108,7 @@ def test_a_latch_in_memory_needs_no_file(file):
     assert not file.exists()
 
 
+@pytest.mark.once
 async def test_a_file_made_by_others_stops_an_engine_and_is_journalled(ledger_file):
     """I8: an engine finds a halt file that it did not make, sends nothing, says why, and writes it down."""
     async with (
@@ -320,6 +321,7 @@ def signal_when_open(ledger_file):
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
+@pytest.mark.once
 async def test_resume_by_command_needs_a_name_and_a_free_ledger(capsys, ledger_file):
     """A halt is lifted by a person who says who, and not under a running engine; without one, limits start anew."""
     async with SqlLedger(ledger_file) as ledger:

@@ -482,6 +482,7 @@ async def halted_on_the_wire(arrivals, number, *, parallel):
     return ledger, acknowledged_ns
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("parallel", [False, True], ids=["leg after leg", "legs at once"])
 async def test_no_order_that_opens_arrives_after_a_halt_is_acknowledged(arrivals, parallel):
     """I8, E9: halts at 24 random moments, real ccxt: by the exchange's own times no POST that opens comes in after one."""

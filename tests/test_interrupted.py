@@ -147,6 +147,7 @@ def opened_after(told):
     return [cid for cid in after if cid.endswith("l1a0")]
 
 
+@pytest.mark.once
 async def test_no_order_that_opens_comes_in_after_a_halt_is_acknowledged():
     """I8, E9: a halt at every await from the plan to the end, on the wire with real ccxt: no POST of leg 1 after it returned."""
     async with LoopbackExchange(deep(), balances={"USDT": "1000"}) as exchange:
@@ -406,6 +407,7 @@ async def test_a_book_that_waited_for_a_blocked_loop_is_not_young(blocked_ms, be
     assert refused == ([] if begins else ["engine.blocked"])
 
 
+@pytest.mark.once
 async def test_the_lag_of_a_real_loop_is_noticed():
     """D12: a part that sleeps without letting the loop go round makes its timer late, whoever else waited."""
     with Lag(SystemClock()) as lag:
@@ -496,6 +498,7 @@ async def _bare(engine):
 # A signal
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("leg", [1, 2, 3])
 def test_a_signal_lets_the_cycle_under_way_come_to_its_end(tmp_path, leg):
     """E16: a process that is told to end while an order of leg 1, 2 or 3 is on the wire ends that cycle, then itself."""

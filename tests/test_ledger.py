@@ -270,6 +270,7 @@ def test_the_strategies_know_every_kind_of_event():
     assert set(BY_KIND) == set(typing.get_args(LedgerEvent)) == set(KINDS.values())
 
 
+@pytest.mark.once
 @settings(max_examples=80)
 @given(EVENTS)
 def test_an_event_reads_back_as_it_was(event):
@@ -355,6 +356,7 @@ def test_fills_count_once_in_any_order(fills, chance):
     assert balances == {asset: total for asset, total in expected.items() if total}
 
 
+@pytest.mark.once
 @given(EVENTS)
 def test_every_event_balances(event):
     """Postings of each asset sum to zero, and those of `trading` are what the event did to the balances."""
@@ -704,6 +706,7 @@ def sql(path, *statements):
         return rows
 
 
+@pytest.mark.once
 @settings(max_examples=15)
 @given(events=journals(8))
 def test_a_ledger_that_is_opened_again_is_as_it_was(tmp_path_factory, events):
@@ -766,6 +769,7 @@ async def pragma(ledger, text):
     return await asyncio.wrap_future(ledger._thread.submit(run))
 
 
+@pytest.mark.once
 def test_a_killed_process_loses_nothing_and_holds_no_lock(path):
     """What was appended before a SIGKILL is there, and the ledger opens at once."""
     script = (

@@ -27,6 +27,7 @@ def limiter_at(clock, exchange="binance"):
     return Limiter(getattr(ccxt, exchange)(), clock)
 
 
+@pytest.mark.once
 @given(
     st.lists(
         st.tuples(st.floats(0.1, 300), st.booleans(), st.floats(0, 20)), min_size=1, max_size=60

@@ -399,6 +399,7 @@ def exchange(monkeypatch):
         yield opened
 
 
+@pytest.mark.once
 def test_the_commands(capsys, exchange):
     """Paper journals what it runs on, `limits set` bounds the next run, and `limits show` says what holds."""
     Path("triarb.toml").write_text(

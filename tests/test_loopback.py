@@ -125,6 +125,7 @@ async def test_markets_are_read_back_as_they_are(binance: Any) -> None:
     assert read["BTC/USDT"].exchange_id == "BTCUSDT"
 
 
+@pytest.mark.once
 @given(nouns.markets("AAA", "USDT"))
 def test_every_market_is_read_back_by_ccxt(market: Market) -> None:
     """Whatever steps, limits and state a market has, ccxt's parser finds them in symbol_info; 1e-8 is the finest step."""
@@ -588,6 +589,7 @@ def _orders(draw: st.DrawFn) -> Order:
     return Order(f"id{number}", "ETH/USDT", side, draw(_amounts), draw(_prices), in_force)
 
 
+@pytest.mark.once
 @settings(max_examples=60)
 @given(
     st.lists(_orders(), max_size=8),

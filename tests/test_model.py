@@ -186,6 +186,7 @@ def test_a_book_has_the_levels_that_a_taker_takes():
     assert OrderBook("XRP/USDT", asks, bids).fault() == "market.crossed"
 
 
+@pytest.mark.once
 @given(cycles())
 def test_a_cycle_is_the_same_wherever_it_begins(cycle: Cycle):
     """Id, assets and rates are those of every rotation; each rotation begins where it was told to."""
@@ -202,6 +203,7 @@ def test_a_cycle_is_the_same_wherever_it_begins(cycle: Cycle):
         cycle.starting_from("nothing")
 
 
+@pytest.mark.once
 @given(cycles())
 def test_a_cycles_rates_are_the_products_of_its_legs(cycle: Cycle):
     """Exactly; what is shown of them is rounded at 18 decimals and no sooner."""

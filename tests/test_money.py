@@ -54,6 +54,7 @@ def test_parsing_is_exact_from_text_and_decimals(number: Decimal):
         assert from_text.as_tuple() == parse_decimal(number).as_tuple() == number.as_tuple()
 
 
+@pytest.mark.once
 @given(st.integers(-(10**MAX_DIGITS) + 1, 10**MAX_DIGITS - 1))
 def test_parsing_is_exact_from_integers(number: int):
     """An integer is a number of money like any other."""

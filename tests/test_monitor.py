@@ -153,6 +153,7 @@ def test_a_generated_exchange_is_followed_tick_by_tick(compiled):
     assert seen == {Verdict.PROVED_NONE, Verdict.LISTED}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("compiled", KERNELS)
 def test_the_conformance_check_passes(compiled):
     """The default holds to the contract of a monitor."""

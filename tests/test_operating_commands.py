@@ -107,6 +107,7 @@ freeze = true
 """
 
 
+@pytest.mark.once
 def test_what_of_the_account_is_the_engines_is_a_setting_of_every_command(
     capsys, binance, monkeypatch
 ):
@@ -170,6 +171,7 @@ def test_run_refuses_whatever_is_no_sandbox(capsys, monkeypatch, binance, name):
 # recover
 
 
+@pytest.mark.once
 def test_recover_proves_ends_and_says_so_and_a_second_one_finds_nothing(capsys, binance):
     """An order that never arrived is proven, its execution ended, nothing is sent, and it is all the same twice."""
     cut_off()
@@ -273,6 +275,7 @@ def test_a_fill_that_a_person_tells_is_booked(capsys, binance):
     assert balances == {"USDT": "950", "BTC": "0.4995"}
 
 
+@pytest.mark.once
 def test_what_is_missing_is_exit_code_3_until_a_flow_explains_it(capsys, binance):
     """B6: a withdrawal that nobody told of halts; a flow with a note and a resume by name go on."""
     run(capsys, *RUN)
@@ -289,6 +292,7 @@ def test_what_is_missing_is_exit_code_3_until_a_flow_explains_it(capsys, binance
     assert run(capsys, "recover")[0] == 0
 
 
+@pytest.mark.once
 def test_a_deposit_is_the_owners_until_it_is_booked(capsys, binance):
     """B6: money that comes is told once and not traded with; a flow makes it the ledger's."""
     run(capsys, *RUN)
@@ -346,6 +350,7 @@ def test_what_is_wrong_is_one_clear_line(capsys, tmp_path, name):
         assert told["error"]["code"] == error_code
 
 
+@pytest.mark.once
 def test_what_writes_refuses_under_a_running_engine_and_status_tells_its_process(capsys, binance):
     """I15: recover, resolve and flow leave a ledger alone that is in use; status reads it and says by whom."""
     path = default_path("binance", "sandbox")

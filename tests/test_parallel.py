@@ -153,6 +153,7 @@ async def run(venue, *, gate=lambda _order, _purpose: None, executor=None, plan=
     return execution, ledger
 
 
+@pytest.mark.once
 async def test_parallel_executor_conforms():
     """It passes the check that authors of executors run."""
     await check_executor(lambda: ParallelExecutor(max_given=MOST))

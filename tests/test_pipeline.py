@@ -110,6 +110,7 @@ def limits_of(draw: st.DrawFn, start: str) -> RiskPolicy:
     )
 
 
+@pytest.mark.once
 @settings(max_examples=150)
 @given(opportunities(), st.data())
 def test_the_packages_own_parts_never_break_their_contract(

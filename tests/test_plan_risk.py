@@ -287,6 +287,7 @@ def fill(leg: PlannedLeg, price: Decimal, amount: Decimal, trade_id: str) -> Fil
     return attrs.evolve(bare, fees=dict([charge(bare, leg.fee)]))
 
 
+@pytest.mark.once
 @settings(max_examples=100)
 @given(opportunities(), TENTHS)
 def test_no_execution_at_the_limits_is_worse_than_the_plan_says(
@@ -306,6 +307,7 @@ def test_no_execution_at_the_limits_is_worse_than_the_plan_says(
     assert plan.max_loss >= -plan.worst_result
 
 
+@pytest.mark.once
 @settings(max_examples=100)
 @given(opportunities(), TENTHS)
 def test_an_execution_on_the_same_books_brings_what_the_plan_expects(

@@ -120,6 +120,7 @@ def test_slippage_is_told_before_any_leg() -> None:
     assert beyond_slippage("A/B", Side.SELL, one, Decimal("0.998"), Decimal(10)) is not None
 
 
+@pytest.mark.once
 @settings(max_examples=60)
 @given(opportunities(), st.integers(0, 60))
 def test_no_size_within_its_bound_slips_further(opportunity: Opportunity, bps: int) -> None:
@@ -147,6 +148,7 @@ def test_an_edge_if_it_is_stranded() -> None:
     assert isinstance(ask(MinStrandedEdge(-200, gap_bps=200)), Refused)
 
 
+@pytest.mark.once
 @settings(max_examples=40)
 @given(opportunities())
 def test_the_stranded_edge_is_that_of_a_plan_before_rounding(opportunity: Opportunity) -> None:

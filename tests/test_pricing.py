@@ -111,6 +111,7 @@ def test_confirmed_is_what_some_size_earns(
     assert size.profit > 0
 
 
+@pytest.mark.once
 @given(cycles_with_books(), st.data())
 def test_a_higher_fee_is_a_lower_edge(
     cycle_and_books: tuple[Cycle, Books], data: st.DataObject
@@ -559,6 +560,7 @@ def test_refused_off_step() -> None:
     assert refusal(answer, "cycle.off_step")["step"] == Decimal("1E-8")
 
 
+@pytest.mark.once
 @settings(max_examples=30)
 @given(opportunities())
 def test_the_callers_decimal_context_changes_nothing(opportunity: Opportunity) -> None:

@@ -123,6 +123,7 @@ def test_the_tree_of_errors_is_the_one_that_is_drawn():
     assert errors.keys() <= set(triarb.__all__)
 
 
+@pytest.mark.once
 def test_errors_are_defined_in_one_file_that_imports_nothing():
     """No other module makes one; the loopback exchange, which plays another program, has its own to answer with."""
     known = {*vars(exceptions), "Exception", "ValueError", "RuntimeError", "BaseException"}

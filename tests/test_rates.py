@@ -61,6 +61,7 @@ def updates(draw: st.DrawFn) -> tuple[Exchange, list[Quote | Withdrawn]]:
     return exchange, draw(st.lists(change, max_size=12))
 
 
+@pytest.mark.once
 @given(updates())
 @settings(max_examples=60)
 def test_any_updates_end_like_a_fresh_table(
@@ -78,6 +79,7 @@ def test_any_updates_end_like_a_fresh_table(
     assert state(table) == state(RateTable(markets, fees, quoted))
 
 
+@pytest.mark.once
 @given(rate_tables())
 @settings(max_examples=60)
 def test_edges_are_the_directed_pairs_in_order(table: RateTable):
@@ -93,6 +95,7 @@ def test_edges_are_the_directed_pairs_in_order(table: RateTable):
         assert [tail for tail in table.tails if tail == asset] == [table.tails[e] for e in edges]
 
 
+@pytest.mark.once
 @given(exchanges(max_assets=3, max_markets=10))
 @settings(max_examples=80)
 def test_each_direction_has_the_best_rate_net_of_fee(exchange: Exchange):
@@ -126,6 +129,7 @@ def test_each_direction_has_the_best_rate_net_of_fee(exchange: Exchange):
     assert not offers
 
 
+@pytest.mark.once
 @given(rate_tables(max_assets=4, max_markets=8))
 @settings(max_examples=60)
 def test_a_float_rate_is_the_exact_one_to_twelve_digits(table: RateTable):
@@ -214,6 +218,7 @@ def test_a_market_is_refused_under_the_first_code_that_holds(
         assert table.provenances() == ({} if expected else {"override": 1})
 
 
+@pytest.mark.once
 @given(rate_tables())
 @settings(max_examples=60)
 def test_every_market_is_usable_or_refused(table: RateTable):

@@ -81,6 +81,7 @@ async def traded(engine):
     return execution
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("account", [in_memory, on_the_wire])
 async def test_what_is_stranded_comes_back_by_the_steps_that_hold_now(account):
     """B8, B11: the leg of the old step is rejected, the markets are read again, and only what is below the new step stays."""

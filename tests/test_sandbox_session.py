@@ -32,6 +32,7 @@ def tell(monkeypatch, **environ):
         monkeypatch.setenv(f"TRIARB_{name}", value)
 
 
+@pytest.mark.once
 def test_whole_cycles_are_traded_and_recorded(session, monkeypatch, capfd):
     """With keys in the environment and the loopback in the testnet's place: the doctor, two losing cycles, a transcript."""
     tell(monkeypatch, EXCHANGE="binance", API_KEY=KEYS.key, SECRET_KEY=KEYS.secret)

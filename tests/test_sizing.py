@@ -317,6 +317,7 @@ def test_the_callers_decimal_context_lets_nothing_more_be_spent(sizer: Sizer) ->
 # The check for everyone's own sizers
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "make",
     [
@@ -382,6 +383,7 @@ WRONG = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("spoil", "words"), WRONG.values(), ids=WRONG.keys())
 def test_the_check_finds_what_is_wrong(spoil, words: str) -> None:
     """Each kind of wrong sizer fails, with a sentence that says what is wrong, and in which case."""

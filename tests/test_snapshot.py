@@ -171,6 +171,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
 
 
+@pytest.mark.once
 @given(snapshots())
 @settings(max_examples=60)
 def test_what_is_saved_is_loaded_equal(tmp_path_factory, snapshot: Snapshot):

@@ -66,6 +66,7 @@ def written(path, *lines):
     return path
 
 
+@pytest.mark.once
 @given(changes(), st.sampled_from(["tape.jsonl", "tape.jsonl.gz"]))
 @settings(deadline=None)
 def test_what_is_written_comes_back_equal(tmp_path_factory, taken, name):

@@ -275,6 +275,7 @@ POLICIES: dict[str, Callable[[st.DataObject, Opportunity], Pair]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.keys())
 @settings(max_examples=25)
 @given(st.data())

@@ -67,6 +67,7 @@ def rooms(kept: Tracker) -> dict[int, float]:
     }
 
 
+@pytest.mark.once
 def test_plain_and_compiled_are_the_same_to_the_last_bit():
     """After thousands of turbulent ticks both arrays of both kernels are equal, cycles and work space included."""
     trackers, ticks = made(300, 4000)
@@ -76,6 +77,7 @@ def test_plain_and_compiled_are_the_same_to_the_last_bit():
         assert each.floats == trackers[0].floats
 
 
+@pytest.mark.once
 def test_no_edge_stands_out_but_those_held_and_little_room_is_known():
     """Every few ticks: rooms, which pairs are tight, their places first among an asset's edges, and the lists."""
     (kept, *_), ticks = made(300, 3000)
@@ -104,6 +106,7 @@ def test_no_edge_stands_out_but_those_held_and_little_room_is_known():
     assert listed > 100
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("markets", [1500, 5000])
 def test_a_market_takes_less_than_a_kilobyte(markets: int):
     """Both arrays of eight legs, with the room for cycles that they begin with."""
@@ -112,6 +115,7 @@ def test_a_market_takes_less_than_a_kilobyte(markets: int):
     assert size < 1000 * markets
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("compiled", KERNELS)
 def test_room_is_made_for_cycles(compiled: bool, monkeypatch: pytest.MonkeyPatch):  # noqa: FBT001
     """Begun with room for one cycle of few legs, all are listed all the same, and the proof comes back."""

@@ -171,6 +171,7 @@ def test_equally_long_routes_go_by_the_order_of_declaration():
         assert value.route[0].symbol == symbols[0]
 
 
+@pytest.mark.once
 @given(
     exchanges(), st.lists(st.sampled_from(NAMES), min_size=2, max_size=2, unique=True), st.data()
 )
