@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import triarb
 from triarb.cli.app import COMMANDS, app
 
