@@ -72,13 +72,12 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on the installed package; on the oldest Python with branch coverage, and then what takes long."""
     install(session, ".[fast,testing]", "tests")
-    # more processes than cores: many tests wait for processes, sockets and disks
-    command = ("pytest", "-q", "-n", "4", "--dist", "worksteal")
+    command = ("pytest", "-q", "--dist", "worksteal")
     oldest = session.python == PYTHONS[0]
     coverage = ("--cov", "--cov-report=term") if oldest else ()
-    session.run(*command, "-m", "not once", *coverage, *session.posargs, env=ENV)
-    if oldest:
-        session.run(*command, "-m", "once", *session.posargs, env=ENV)
+    session.run(*command, "-n", "2", "-m", "not once", *coverage, *session.posargs, env=ENV)
+    if oldest:  # of these many wait for processes and sockets
+        session.run(*command, "-n", "3", "-m", "once", *session.posargs, env=ENV)
 
 
 @nox.session
