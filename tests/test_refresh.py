@@ -107,11 +107,12 @@ async def test_the_next_cycle_is_planned_by_the_steps_that_hold_now(account):
         assert {m.amount_step for m in engine._market.rates.view().markets.values()} == {D("0.1")}
 
 
-async def test_markets_that_cannot_be_read_stay_as_they_were():
-    """B8, D10: a failed reading is no change, and what is stranded comes back as far as it can."""
+async def test_markets_that_cannot_be_read_stay_as_they_were(caplog):
+    """B8, D10: a failed reading is no change, and is logged; what is stranded comes back as far as it can."""
     lost = FaultRule("markets", DropBefore(), nth=2, times=None)
     async with in_memory(*COARSE, lost) as (gateway, _), SqlLedger("sqlite://") as ledger:
         async with Engine(gateway, risk=LIMITS, ledger=ledger, start=["USDT"]) as engine:
             execution = await traded(engine)
         assert execution.outcome is Outcome.SHORT
         assert ledger.portfolio().residues == {"BTC": D("0.999")}
+    assert "markets were not read again" in caplog.text

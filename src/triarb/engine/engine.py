@@ -29,7 +29,6 @@ from triarb.finders.finder import CycleFinder
 from triarb.gateways.gateway import ExchangeGateway
 from triarb.ledger import Ledger, SqlLedger
 from triarb.model import (
-    EngineEvent,
     Executed,
     Execution,
     ExecutionEnded,
@@ -128,7 +127,7 @@ class Engine:
                     self._epoch,
                     settings=settings_of(self.executor),
                     gate=self._gate.ask,
-                    emit=self._emit,
+                    emit=self._observers.emit,
                     claim=self._watch.claim,
                     outgoing=self._gate.outgoing,
                     unwritten=self._gate.unwritten,
@@ -238,7 +237,7 @@ class Engine:
 
         Carries out nothing after a halt, and while an execution on this ledger has no proven end.
         """
-        await self._watch.look(self.ledger, self.gateway, self.clock, emit=self._emit)
+        await self._watch.look(self.ledger, self.gateway, self.clock, emit=self._observers.emit)
         if not await self._advance():
             return None
         judge = self._judge()
@@ -294,7 +293,7 @@ class Engine:
             with after_all:
                 await self._journal_halt()  # one that came by the latch's file
             ended = self._tally.ended(began_ns, self.clock.now_ns(), self.gateway)
-            self._emit(ended)
+            self._observers.emit(ended)
             with after_all:
                 await self.ledger.append(ended)
         portfolio = self.ledger.portfolio()
@@ -313,8 +312,8 @@ class Engine:
     ) -> bool:
         late = seconds is not None and self.clock.now_ns() - began_ns >= seconds * NS_PER_SECOND
         enough = cycles is not None and executed >= cycles
-        blocked = self._blocked() is not None
-        return late or enough or blocked or self._stop.is_set() or (until is not None and until())
+        ended = late or enough or self._blocked() is not None or self._stop.is_set()
+        return ended or (until is not None and until())
 
     async def _within(self, seconds: float | None, began_ns: int) -> Execution | None:
         """One step; where a real clock runs, silence of the feed does not outlast the run."""
@@ -342,7 +341,7 @@ class Engine:
         with self._gate.halting_if_unwritten():
             execution, cancelled = await to_the_end(work, self.stop)
         self._market.learn(execution)
-        self._emit(Executed(execution.ended_ns, execution))
+        self._observers.emit(Executed(execution.ended_ns, execution))
         if cancelled:
             raise asyncio.CancelledError
         return execution
@@ -355,7 +354,7 @@ class Engine:
             ledger=self.ledger,
             clock=self.clock,
             gate=self._gate.ask,
-            emit=self._emit,
+            emit=self._observers.emit,
             epoch=self._epoch,
             number=self.ledger.portfolio().started + 1,
             outgoing=self._gate.outgoing,
@@ -369,7 +368,7 @@ class Engine:
         if reason is not None and self.ledger.portfolio().halted is None:
             event = Halted(self.clock.now_ns(), reason)
             await self.ledger.append(event)
-            self._emit(event)
+            self._observers.emit(event)
 
     def _blocked(self) -> Refused | None:
         """Why no cycle may be begun now; None if one may."""
@@ -377,9 +376,6 @@ class Engine:
         if halted is not None:
             return Refused("engine.halted", f"halted: {halted}")
         return unsettled(self.ledger.portfolio())
-
-    def _emit(self, event: EngineEvent) -> None:
-        self._observers.emit(event)
 
     def _judge(self) -> Judge:
         return Judge(
@@ -391,7 +387,7 @@ class Engine:
             self.sizer,
             self.start,
             self._tally,
-            self._emit,
+            self._observers.emit,
         )
 
     @property

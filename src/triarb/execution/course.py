@@ -4,6 +4,7 @@ A thin shell: what next is decided by `steps`, `unwinding`, `rebalancing` and `m
 """
 
 import asyncio
+import logging
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,8 @@ from triarb.model import (
     SubmissionStatus,
 )
 from triarb.money import ZERO, arithmetic
+
+_log = logging.getLogger("triarb.execution")
 
 ATTEMPTS: Final = 2
 """How often a market may refuse an order, or lose it, until nothing more is tried on it."""
@@ -220,7 +223,9 @@ class Course:
             return
         try:
             markets = await self._context.markets()
-        except Exception:  # noqa: BLE001 - what cannot be read stays as it was, whatever the reason
+        except Exception as error:  # noqa: BLE001 - nothing may end a cycle that holds a coin
+            name = type(error).__name__
+            _log.warning("markets were not read again, their rules stay as they were: %s", name)
             return
         gone = {s: attrs.evolve(m, active=False) for s, m in self._rates.markets.items()}
         self._rates = attrs.evolve(self._rates, markets={**gone, **markets})

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from triarb.operations import values
+from triarb.operations import numbers, values
 from triarb.operations.setting import (
     BOOLEAN,
     MONEY,
@@ -38,32 +38,32 @@ LIMIT_SETTINGS: Final[dict[str, Setting]] = {
     "min_edge_bps": Setting(
         LIMITS,
         "the least net edge of a cycle, in bps: 50 are 0.5 %",
-        values.bps("0", "1000"),
+        numbers.bps("0", "1000"),
         within(0, 1000),
         example="50",
         guide="MIN_PROFIT_THRESHOLD",
-        read_guide=values.fraction("1000"),
+        read_guide=numbers.fraction("1000"),
     ),
     "max_edge_bps": Setting(
         LIMITS,
         "an edge above this is taken for bad data, in bps",
-        values.bps("0", "10000", above=True),
+        numbers.bps("0", "10000", above=True),
         within(0, 10_000),
         example="500",
     ),
     "max_slippage_bps": Setting(
         LIMITS,
         "how much worse than the price that nominated it a leg may trade, in bps",
-        values.bps("0", "1000", above=True),
+        numbers.bps("0", "1000", above=True),
         within(0, 1000),
         example="200",
         guide="MAX_SLIPPAGE",
-        read_guide=values.fraction("1000", above=True),
+        read_guide=numbers.fraction("1000", above=True),
     ),
     "max_legs": Setting(
         LIMITS,
         "the most legs of a cycle",
-        values.between("3", "8", "legs", whole=True),
+        numbers.between("3", "8", "legs", whole=True),
         within(3, 8, "integer"),
         example="3",
         guide="MAX_CYCLE_LENGTH",
@@ -71,14 +71,14 @@ LIMIT_SETTINGS: Final[dict[str, Setting]] = {
     "max_age_ms": Setting(
         LIMITS,
         "the oldest book, in milliseconds",
-        values.between("1", "60000", "milliseconds", whole=True),
+        numbers.between("1", "60000", "milliseconds", whole=True),
         within(1, 60_000, "integer"),
         example="2000",
     ),
     "max_skew_ms": Setting(
         LIMITS,
         "how far apart the books of one cycle may be, in milliseconds",
-        values.between("1", "60000", "milliseconds", whole=True),
+        numbers.between("1", "60000", "milliseconds", whole=True),
         within(1, 60_000, "integer"),
         example="2000",
     ),
@@ -99,14 +99,14 @@ LIMIT_SETTINGS: Final[dict[str, Setting]] = {
     "max_fee_drift_bps": Setting(
         LIMITS,
         "the most that fills may be charged beyond what was expected, in bps",
-        values.between("0", "1000", "bps", above=True),
+        numbers.between("0", "1000", "bps", above=True),
         within(0, 1000),
         example="1",
     ),
     "min_stranded_edge_bps": Setting(
         LIMITS,
         "the least edge that being stranded may leave, in bps: -150 is a loss of 1.5 %",
-        values.bps("-10000", "10000"),
+        numbers.bps("-10000", "10000"),
         within(-10_000, 10_000),
         example="-150",
     ),
@@ -143,14 +143,14 @@ LIMIT_SETTINGS: Final[dict[str, Setting]] = {
     "max_reject_percent": Setting(
         LIMITS,
         "the most of the last orders that may not be taken, in percent",
-        values.between("0", "100", "percent"),
+        numbers.between("0", "100", "percent"),
         within(0, 100),
         example="20",
     ),
     "loss_budget_percent": Setting(
         LIMITS,
         "how much of what may still be lost today one cycle may spend, in percent",
-        values.between("0", "100", "percent", above=True),
+        numbers.between("0", "100", "percent", above=True),
         within(0, 100),
         example="10",
     ),

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import attrs
 
-from triarb.operations import values
-from triarb.operations.values import Reader
+from triarb.operations import numbers, values
+from triarb.operations.numbers import Reader
 
 TEXT: Final = {"type": "string"}
 NAMES: Final = {"type": "array", "items": TEXT}
@@ -56,7 +56,7 @@ def within(low: float, high: float, kind: str = "number") -> dict[str, Any]:
 def whole(group: str, about: str, bounds: tuple[int, int], unit: str, example: int) -> Setting:
     """A setting that is a whole number of `unit`."""
     low, high = bounds
-    read = values.between(str(low), str(high), unit, whole=True)
+    read = numbers.between(str(low), str(high), unit, whole=True)
     return Setting(group, about, read, within(low, high, "integer"), str(example))
 
 

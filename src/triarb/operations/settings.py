@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from triarb.operations import values
+from triarb.operations import numbers, values
 from triarb.operations.risk_settings import LIMIT_SETTINGS
 from triarb.operations.setting import BOOLEAN, MONIES, NAMES as LIST, TEXT, Setting, within
 
@@ -81,7 +81,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "interval_seconds": Setting(
         LOOK,
         "the time between two looks at the exchange, in seconds",
-        values.between("0.01", "3600", "seconds"),
+        numbers.between("0.01", "3600", "seconds"),
         within(0.01, 3600),
         example="1",
         guide="SCAN_INTERVAL",
@@ -117,7 +117,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "watch_seconds": Setting(
         ACCOUNT,
         "how often balances and open orders are looked at between executions, in seconds",
-        values.between("1", "86400", "seconds"),
+        numbers.between("1", "86400", "seconds"),
         within(1, 86_400),
         example="60",
     ),
@@ -138,14 +138,14 @@ SETTINGS: Final[dict[str, Setting]] = {
     "fee_bps": Setting(
         PAPER,
         "one fee for every market, in bps; else what the exchange publishes",
-        values.bps("-1000", "1000"),
+        numbers.bps("-1000", "1000"),
         within(-1000, 1000),
         example="10",
     ),
     "latency_ms": Setting(
         PAPER,
         "how long an order takes to arrive, in milliseconds",
-        values.between("0", "60000", "milliseconds"),
+        numbers.between("0", "60000", "milliseconds"),
         within(0, 60_000),
         example="50",
     ),
@@ -159,14 +159,14 @@ SETTINGS: Final[dict[str, Setting]] = {
     "audit_keep_mb": Setting(
         WATCH,
         "how large the audit log may get, in megabytes, before its oldest files are removed; 0 keeps all",
-        values.between("0", "1000000", "megabytes", whole=True),
+        numbers.between("0", "1000000", "megabytes", whole=True),
         within(0, 1_000_000, "integer"),
         example="1000",
     ),
     "ack_hours": Setting(
         WATCH,
         "after how many hours without triarb ack no cycle begins",
-        values.between("0.1", "1000", "hours"),
+        numbers.between("0.1", "1000", "hours"),
         within(0.1, 1000),
         example="12",
     ),
@@ -180,7 +180,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "dead_man_seconds": Setting(
         WATCH,
         "how often that is called, in seconds",
-        values.between("5", "3600", "seconds", whole=True),
+        numbers.between("5", "3600", "seconds", whole=True),
         within(5, 3600, "integer"),
         example="60",
     ),

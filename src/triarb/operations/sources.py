@@ -15,10 +15,10 @@ from typed_settings.types import LoadedSettings, LoaderMeta, OptionList
 
 from triarb.operations import values
 from triarb.operations.config import Origin
+from triarb.operations.numbers import Reader
 from triarb.operations.risk_settings import LIMIT_SETTINGS
 from triarb.operations.secrets import Secret
 from triarb.operations.settings import GUIDE, NAMES, SETTINGS
-from triarb.operations.values import Reader
 
 PREFIX: Final = "TRIARB_"
 """What a variable begins with that is triarb's; the guide's work without it, too."""
