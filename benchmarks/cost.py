@@ -49,26 +49,31 @@ CREDENTIALS = Credentials("loopback-key", "loopback-secret")
 
 
 @attrs.frozen
+class BareLeg:
+    """Milliseconds that a bare leg took, and its call to ccxt alone."""
+
+    whole: float
+    call: float
+
+
+@attrs.frozen
 class Costs:
     """Milliseconds of each leg, by who traded it.
 
     Attributes:
         legs: from before the intent is written until what became of the order is durable.
-        bare: ccxt's `create_order` alone.
-        commits: the same rows, committed by `sqlite3` alone.
+        bare: the same rows committed and ccxt called, by the shortest program that does.
         between: from one leg's end to the next leg's intent: the books are read again.
     """
 
     legs: list[float] = attrs.field(factory=list)
-    bare: list[float] = attrs.field(factory=list)
-    commits: list[float] = attrs.field(factory=list)
+    bare: list[BareLeg] = attrs.field(factory=list)
     between: list[float] = attrs.field(factory=list)
 
     @property
     def added(self) -> float:
         """What triarb adds at the median, in milliseconds."""
-        whole, bare, commits = map(statistics.median, (self.legs, self.bare, self.commits))
-        return whole - bare - commits
+        return statistics.median(self.legs) - statistics.median(leg.whole for leg in self.bare)
 
 
 def plan_of_triangle() -> tuple[Plan, RateView]:
@@ -117,10 +122,14 @@ async def bare_order(binance: Any, leg: PlannedLeg, name: str) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-class BareCommits:
-    """The rows of a ledger's events, committed once more by `sqlite3` alone."""
+class Bare:
+    """What the shortest program does that keeps a journal: it commits an intent, calls ccxt, and commits what came of it.
 
-    def __init__(self, ledger: Path, place: Path) -> None:
+    The rows are those of a triarb's ledger, by `sqlite3` alone.
+    """
+
+    def __init__(self, binance: Any, ledger: Path, place: Path) -> None:
+        self.binance = binance
         self.source = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
         self.target = sqlite3.connect(place, isolation_level=None)
         self.target.execute("PRAGMA journal_mode = WAL")
@@ -130,28 +139,35 @@ class BareCommits:
         ):
             self.target.execute(statement)
 
-    def of_last_execution(self) -> list[float]:
-        """By leg, how long its commits take, in milliseconds."""
+    async def leg(self, leg: PlannedLeg, name: str, rows: Sequence[Any]) -> "BareLeg":
+        """How long its call and its commits take."""
+        intent, *outcome = [(row, self._postings(row)) for row in rows]
+        began = time.perf_counter()
+        self._commit([intent])
+        call = await bare_order(self.binance, leg, name)
+        self._commit(outcome)
+        whole = (time.perf_counter() - began) * 1000
+        return BareLeg(whole, call)
+
+    def legs(self) -> list[list[Any]]:
+        """By leg, the rows of the last execution, from its intent until its proof."""
         query = "SELECT * FROM journal ORDER BY seq DESC LIMIT 100"
         rows = list(self.source.execute(query))[::-1]
         kinds = [row[2] for row in rows]
         began = len(kinds) - kinds[::-1].index("ExecutionStarted")
         starts = [n for n in range(began, len(rows)) if kinds[n] == "Intended"]
-        times = []
-        for start in starts:
-            end = kinds.index("Proven", start)
-            times.append(sum(map(self._commit, rows[start : end + 1])))
-        return times
+        return [rows[start : kinds.index("Proven", start) + 1] for start in starts]
 
-    def _commit(self, row: Sequence[Any]) -> float:
-        lines = list(self.source.execute("SELECT * FROM postings WHERE seq = ?", row[:1]))
-        began = time.perf_counter()
+    def _postings(self, row: Sequence[Any]) -> list[Any]:
+        return list(self.source.execute("SELECT * FROM postings WHERE seq = ?", row[:1]))
+
+    def _commit(self, entries: Sequence[tuple[Any, list[Any]]]) -> None:
         self.target.execute("BEGIN")
-        self.target.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?)", row)
-        if lines:
-            self.target.executemany("INSERT INTO postings VALUES (?, ?, ?, ?)", lines)
+        for row, lines in entries:
+            self.target.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?)", row)
+            if lines:
+                self.target.executemany("INSERT INTO postings VALUES (?, ?, ?, ?)", lines)
         self.target.execute("COMMIT")
-        return (time.perf_counter() - began) * 1000
 
     def close(self) -> None:
         """Close both."""
@@ -166,7 +182,7 @@ def gateway_to(port: int) -> CcxtGateway:
 
 
 async def costs(port: int, folder: Path, cycles: int) -> Costs:
-    """Each leg by triarb, by ccxt alone, and its commits alone, in turns."""
+    """Each leg by triarb, and by ccxt and `sqlite3` alone, in turns."""
     plan, view = plan_of_triangle()
     result, executor = Costs(), SequentialExecutor()
     async with (
@@ -176,11 +192,9 @@ async def costs(port: int, folder: Path, cycles: int) -> Costs:
     ):
         held = {asset: balance.total for asset, balance in (await gateway.balances()).items()}
         await ledger.append(BalancesSet(gateway.clock.now_ns(), held, "opening"))
-        commits = BareCommits(folder / "ledger.sqlite", folder / "bare.sqlite")
-        with contextlib.closing(commits):
+        bare = Bare(binance, folder / "ledger.sqlite", folder / "bare.sqlite")
+        with contextlib.closing(bare):
             for number in range(1, cycles + 1):
-                for leg, planned in enumerate(plan.legs):
-                    result.bare.append(await bare_order(binance, planned, f"bare{number}l{leg}"))
                 context = ExecutionContext(
                     gateway,
                     gateway.order_book,
@@ -197,7 +211,9 @@ async def costs(port: int, folder: Path, cycles: int) -> Costs:
                 result.legs.extend((leg.done_ns - leg.sent_ns) / 1e6 for leg in done)
                 ends = pairwise(done)
                 result.between.extend((b.sent_ns - a.done_ns) / 1e6 for a, b in ends)
-                result.commits.extend(commits.of_last_execution())
+                for leg, (planned, rows) in enumerate(zip(plan.legs, bare.legs(), strict=True)):
+                    name = f"bare{number}l{leg}"
+                    result.bare.append(await bare.leg(planned, name, rows))
     return result
 
 
@@ -239,8 +255,10 @@ def report(console: Console, options: argparse.Namespace) -> None:
     table.add_row(
         "triarb: intent, order, answer, fills, proof", f"{statistics.median(told.legs):.2f}"
     )
-    table.add_row("ccxt's create_order alone", f"{statistics.median(told.bare):.2f}")
-    table.add_row("its durable commits alone", f"{statistics.median(told.commits):.2f}")
+    calls = statistics.median(leg.call for leg in told.bare)
+    commits = statistics.median(leg.whole - leg.call for leg in told.bare)
+    table.add_row("ccxt's create_order alone", f"{calls:.2f}")
+    table.add_row("the same rows, committed by sqlite3 alone", f"{commits:.2f}")
     table.add_row("so triarb adds", f"{told.added:.2f}")
     table.add_row(
         "beside it, the books read again before a leg", f"{statistics.median(told.between):.2f}"

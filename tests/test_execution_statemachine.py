@@ -220,9 +220,9 @@ class Lines(Ledger):
     async def __aexit__(self, *_):
         pass
 
-    async def append(self, event, /):
-        self.accounts.apply(event)
-        self.lines.append(codec.encode(event))
+    async def append(self, *events):
+        self.accounts.apply(*events)
+        self.lines += map(codec.encode, events)
 
     def portfolio(self):
         return self.accounts.state.portfolio
@@ -236,15 +236,16 @@ class Watched:
 
     broken = False
 
-    async def append(self, event, /):
+    async def append(self, *events):
         await self.points.at(self.world)
         if self.broken:
             raise LedgerError("somebody else has continued it", code="ledger.moved")
         failing = self.world.failing.pop(0) if self.world.failing else ""
         if failing == "before":
             raise LedgerError("the disk is full", code="ledger.full")
-        await super().append(event)
-        self.world.durable(event)
+        await super().append(*events)
+        for event in events:
+            self.world.durable(event)
         if failing == "after":  # nobody knows that it was written
             self.broken = True
             raise LedgerError("the disk fails", code="ledger.disk")

@@ -130,11 +130,11 @@ class FailingLedger(SqlLedger):
 
     answers, mended = 0, False
 
-    async def append(self, event, /):
-        self.answers += isinstance(event, Answered)
+    async def append(self, *events):
+        self.answers += isinstance(events[0], Answered)
         if self.answers >= 2 and not self.mended:
             raise LedgerError("the disk is full", code="ledger.write")
-        await super().append(event)
+        await super().append(*events)
 
 
 async def test_an_engine_whose_ledger_failed_in_a_cycle_begins_no_other():
@@ -166,9 +166,9 @@ class HaltingLedger(SqlLedger):
 
     engine, leg = None, 0
 
-    async def append(self, event, /):
-        await super().append(event)
-        if isinstance(event, Intended) and event.leg == self.leg:
+    async def append(self, *events):
+        await super().append(*events)
+        if any(isinstance(event, Intended) and event.leg == self.leg for event in events):
             await self.engine.halt("at the last moment")
 
 

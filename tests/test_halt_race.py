@@ -200,13 +200,14 @@ class Journal(Ledger):
         self.accounts, self.events, self.purposes = Accounts(), [], {}
         self.began = asyncio.Event()
 
-    async def append(self, event, /):
-        self.accounts.apply(event)
-        self.events.append(event)
-        if isinstance(event, ExecutionStarted):
-            self.began.set()
-        if isinstance(event, Intended):
-            self.purposes[event.order.client_id] = event.purpose
+    async def append(self, *events):
+        self.accounts.apply(*events)
+        self.events += events
+        for event in events:
+            if isinstance(event, ExecutionStarted):
+                self.began.set()
+            if isinstance(event, Intended):
+                self.purposes[event.order.client_id] = event.purpose
 
     def portfolio(self):
         return self.accounts.state.portfolio
@@ -235,9 +236,9 @@ class World(Journal):
         for _ in range(self.race.choose(range(most + 1))):
             await asyncio.sleep(0)
 
-    async def append(self, event, /):
+    async def append(self, *events):
         await self.points(2)
-        await super().append(event)
+        await super().append(*events)
         await self.points(1)
 
     # the exchange
@@ -429,8 +430,8 @@ def deep():
 class Disk(Journal):
     """Takes a moment to write, as a disk does."""
 
-    async def append(self, event, /):
-        await super().append(event)
+    async def append(self, *events):
+        await super().append(*events)
         await asyncio.sleep(0.001)
 
 

@@ -49,12 +49,12 @@ class Quick(Ledger):
 
     def __init__(self):
         self.accounts, self.events = Accounts(), []
-        self.before = lambda _event: None
+        self.before = lambda *_events: None
 
-    async def append(self, event, /):
-        self.before(event)
-        self.accounts.apply(event)
-        self.events.append(event)
+    async def append(self, *events):
+        self.before(*events)
+        self.accounts.apply(*events)
+        self.events += events
 
     def portfolio(self):
         return self.accounts.state.portfolio
@@ -306,7 +306,7 @@ async def test_a_leg_decided_on_long_ago_is_decided_on_anew(leg):
     """D8, D9: where the clock jumps while an intent is written, leg 1 is let be, and a later one goes by fresh books."""
     gateway, ledger, sent = replay(), Quick(), []
 
-    def jump(event):
+    def jump(event, *_):
         if isinstance(event, Intended):
             sent.append(event)
             if len(sent) == leg:

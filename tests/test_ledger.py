@@ -357,6 +357,23 @@ def test_fills_count_once_in_any_order(fills, chance):
 
 
 @pytest.mark.once
+@given(st.lists(EVENTS, max_size=6))
+def test_events_together_come_to_what_they_come_to_one_by_one(events):
+    """Appended at once: the same accounts as one after the other, or, where one is refused, those from before."""
+    together, one_by_one = Accounts(), Accounts()
+    try:
+        for event in events:
+            one_by_one.apply(event)
+    except LedgerError:
+        with pytest.raises(LedgerError):
+            together.apply(*events)
+        one_by_one = Accounts()
+    else:
+        together.apply(*events)
+    assert (together.state, together._trades) == (one_by_one.state, one_by_one._trades)
+
+
+@pytest.mark.once
 @given(EVENTS)
 def test_every_event_balances(event):
     """Postings of each asset sum to zero, and those of `trading` are what the event did to the balances."""
@@ -366,14 +383,14 @@ def test_every_event_balances(event):
         step = Accounts().step(event)
         total, trading = defaultdict(Decimal), {}
         with arithmetic():
-            for line in step.postings:
+            for line in step.postings[0]:
                 assert line.amount
                 total[line.asset] += line.amount
                 if line.account == "trading":
                     trading[line.asset] = line.amount
         assert not any(total.values())
         assert trading == step.state.portfolio.balances
-        places = [(line.account, line.asset) for line in step.postings]
+        places = [(line.account, line.asset) for line in step.postings[0]]
         assert len(places) == len(set(places))
 
 
@@ -393,7 +410,7 @@ def test_fees_in_any_asset_are_booked():
         "USDT": Decimal(-100),
         "BNB": Decimal("-0.5"),
     }
-    assert {(p.account, p.asset): p.amount for p in step.postings} == {
+    assert {(p.account, p.asset): p.amount for p in step.postings[0]} == {
         ("trading", "BTC"): Decimal("0.999"),
         ("market", "BTC"): Decimal(-1),
         ("fees", "BTC"): Decimal("0.001"),
@@ -591,10 +608,20 @@ class Careless(Ledger):
     async def __aexit__(self, *_):
         return None
 
-    async def append(self, event, /):
+    async def append(self, *events):
         if self.faults.get("cancelable"):
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+        before = self.books.state
+        try:
+            for event in events:
+                self.take(event)
+        except LedgerError:
+            if not self.faults.get("halves"):
+                self.books.state = before
+            raise
+
+    def take(self, event):
         skipped = type(event).__name__ == self.faults.get("forgets")
         if isinstance(event, Filled) and self.faults.get("counts_twice"):
             self.books._trades.clear()
@@ -624,6 +651,7 @@ class Careless(Ledger):
         {"counts_twice": True},
         {"ends_twice": True},
         {"cancelable": True},
+        {"halves": True},
         {"shows": {"balances": {"USDT": Decimal(1)}}},
         {"shows": {"health": Health(1)}},
     ],

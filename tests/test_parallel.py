@@ -114,15 +114,15 @@ class Venue:
 
 
 class Books(Ledger):
-    """A ledger in memory that keeps its events, and what was reserved after each."""
+    """A ledger in memory that keeps its events, and what was reserved whenever some had been appended."""
 
     def __init__(self, held=HELD):
         self.accounts, self.events, self.reserved = Accounts(), [], []
         self.accounts.apply(BalancesSet(0, dict(held), "opening"))
 
-    async def append(self, event, /):
-        self.accounts.apply(event)
-        self.events.append(event)
+    async def append(self, *events):
+        self.accounts.apply(*events)
+        self.events += events
         self.reserved.append(dict(self.portfolio().reserved))
 
     def portfolio(self):
@@ -168,7 +168,9 @@ async def test_all_intents_are_durable_before_the_first_order():
     orders = [event.order for event in ledger.events if isinstance(event, Intended)]
     assert [order.amount for order in orders] == [leg.amount for leg in PLAN.legs]
     assert {str(e.purpose) for e in ledger.events if isinstance(e, Intended)} == {"open"}
-    assert ledger.reserved[:-1] == [given_by(PLAN)] * (len(ledger.events) - 1)
+    assert (
+        ledger.reserved[:-1] == [given_by(PLAN)] * 5
+    )  # its start, its intents, three ends of legs
     assert ledger.reserved[-1] == {}
     assert execution.outcome is Outcome.COMPLETED
     assert execution.result == PLAN.expected_result

@@ -37,9 +37,10 @@ class AtOnce(Course):
     async def _send_all(self) -> None:
         """Intend every leg, then send all; none, where one of them would not be let through."""
         ready = [
-            await self._intend(leg, leg.amount, number, Purpose.OPEN)
+            self._ready(leg, leg.amount, number, Purpose.OPEN)
             for number, leg in enumerate(self._plan.legs, 1)
         ]
+        await self._record.intend(*(one.intended for one in ready))
         why = None
         for one in ready:
             order, purpose = one.intended.order, one.intended.purpose

@@ -24,6 +24,7 @@ from triarb.model import (
     Compared,
     EngineEvent,
     Halted,
+    LedgerEvent,
     Listed,
     Portfolio,
     Unfinished,
@@ -220,12 +221,14 @@ async def _opened(
     opening, now_ns = claim.opening(free), clock.now_ns()
     with arithmetic():
         beyond = _some({asset: free[asset] - opening.get(asset, ZERO) for asset in sorted(free)})
+    events: list[LedgerEvent] = []
     if beyond:
-        await ledger.append(Compared(now_ns, beyond))
+        events.append(Compared(now_ns, beyond))
     if claim.amounts is not None and ledger.portfolio().claim != claim.amounts:
-        await ledger.append(Claimed(now_ns, claim.amounts))
+        events.append(Claimed(now_ns, claim.amounts))
     if opening:
-        await ledger.append(BalancesSet(now_ns, opening, "opening"))
+        events.append(BalancesSet(now_ns, opening, "opening"))
+    await ledger.append(*events)
     return Comparison(opening, {}, beyond)
 
 

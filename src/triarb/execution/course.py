@@ -20,7 +20,7 @@ from triarb.execution.ids import client_id
 from triarb.execution.keeping import Record
 from triarb.execution.machine import LegState, begin, on
 from triarb.execution.messages import Sending, Withheld
-from triarb.execution.proving import learn, prove
+from triarb.execution.proving import learned, prove
 from triarb.execution.steps import Finish
 from triarb.execution.unwinding import DUST, Stranded, fresh_view, without, worth_reading
 from triarb.model import (
@@ -71,7 +71,7 @@ class Sent:
 
 @attrs.frozen
 class Ready:
-    """An order whose intent is durable, about to be sent."""
+    """An order that may be sent once its intent is durable."""
 
     intended: Intended
     state: LegState
@@ -253,11 +253,13 @@ class Course:
         self, leg: PlannedLeg, amount: Decimal, number: int, purpose: Purpose, attempt: int = 0
     ) -> LegResult:
         """Intend an order, send it once, and prove what became of it."""
-        sent = await self._carry_out(await self._intend(leg, amount, number, purpose, attempt))
+        ready = self._ready(leg, amount, number, purpose, attempt)
+        await self._record.intend(ready.intended)
+        sent = await self._carry_out(ready)
         self._sent.append(sent)
         return sent.result
 
-    async def _intend(
+    def _ready(
         self, leg: PlannedLeg, amount: Decimal, number: int, purpose: Purpose, attempt: int = 0
     ) -> Ready:
         context = self._context
@@ -270,7 +272,6 @@ class Course:
             leg.time_in_force,
         )
         intended = Intended(context.clock.now_ns(), context.number, number, order, attempt, purpose)
-        await self._record.intend(intended)
         state = begin(order, leg.market, self._settings.rules(context.gateway))
         return Ready(intended, state, self._settings.leaves_by(self._read_ns))
 
@@ -279,21 +280,19 @@ class Course:
         context, clock, intended = self._context, self._context.clock, ready.intended
         leaving = on(ready.state, Sending(), clock.now_ns())
         answer = withheld or await self._answer(ready)
+        now_ns = clock.now_ns()
+        said: tuple[Answered, ...] = ()
         if isinstance(answer, Refused):
-            state = on(ready.state, Withheld(str(answer)), clock.now_ns())
+            state = on(ready.state, Withheld(str(answer)), now_ns)
         else:
-            state = on(leaving, answer, clock.now_ns())
-            await self._record.learn(
-                Answered(
-                    clock.now_ns(),
-                    context.number,
-                    intended.order.client_id,
-                    answer.status,
-                    answer.reason,
-                )
-            )
-            state = await prove(state, context.gateway, context.ledger, clock)
-        await learn(state, context.number, self._record, clock)
+            state = on(leaving, answer, now_ns)
+            cid = intended.order.client_id
+            said = (Answered(now_ns, context.number, cid, answer.status, answer.reason),)
+            if state.end is None:  # to prove it may take long
+                await self._record.learn(*said)
+                state = await prove(state, context.gateway, context.ledger, clock)
+                said = ()
+        await self._record.learn(*said, *learned(state, context.number, clock.now_ns()))
         if state.outcome is None:
             self._stop = Finish(Outcome.STUCK, unproven(state))
         result = LegResult(

@@ -80,24 +80,25 @@ class Record:
         self._unwritten = unwritten
         self.failure: LedgerError | None = None
 
-    async def intend(self, event: LedgerEvent) -> None:
-        """Journal what is about to be done.
+    async def intend(self, *events: LedgerEvent) -> None:
+        """Journal what is about to be done, together.
 
         Raises:
             LedgerError: it is not durable; it must not be done.
         """
         self.check()
-        await self._append(event)
+        await self._append(*events)
 
-    async def learn(self, event: LedgerEvent) -> None:
-        """Journal what was learned; where that fails, keep it. `check` tells."""
+    async def learn(self, *events: LedgerEvent) -> None:
+        """Journal what was learned, together; where that fails, keep it. `check` tells."""
         if self.failure is None:
             try:
-                await self._append(event)
+                await self._append(*events)
             except LedgerError as error:
                 self.failure = error
         if self.failure is not None:
-            self._unwritten.keep(event, self.failure)
+            for event in events:
+                self._unwritten.keep(event, self.failure)
 
     def check(self) -> None:
         """Go on only if all that was learned is durable.
@@ -112,15 +113,15 @@ class Record:
                 hint=f"it is kept in {self._unwritten}; mend the ledger, and the next start asks the exchange",
             ) from self.failure
 
-    async def _append(self, event: LedgerEvent) -> None:
+    async def _append(self, *events: LedgerEvent) -> None:
         for wait_seconds in WAITS_SECONDS:
             try:
-                return await self._ledger.append(event)
+                return await self._ledger.append(*events)
             except LedgerError as error:
                 if error.code in _LASTING:
                     raise
             await self._clock.sleep(wait_seconds)
-        return await self._ledger.append(event)
+        return await self._ledger.append(*events)
 
 
 def _append(file: Path, line: str) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Collection
 from triarb.clock import NS_PER_SECOND, Clock
 from triarb.exceptions import TradingRefused
 from triarb.execution.claims import as_it_was
-from triarb.execution.keeping import Record
 from triarb.execution.machine import LegState, instruction, on
 from triarb.execution.messages import BalancesRead, CancelAsked, Do, Event, Failed, Tick, WaitUntil
 from triarb.gateways.gateway import Trading
@@ -44,25 +43,23 @@ async def prove(state: LegState, gateway: Trading, ledger: Ledger, clock: Clock)
     return state
 
 
-async def learn(
-    state: LegState, number: int, record: Record, clock: Clock, known: Collection[Fill] = ()
-) -> None:
-    """Journal what was learned of an order: its fills, and then, if it is proven, what became of it.
+def learned(
+    state: LegState, number: int, now_ns: int, known: Collection[Fill] = ()
+) -> tuple[Filled | Proven, ...]:
+    """What is to be journalled of an order: its fills, and then, if it is proven, what became of it.
 
     Args:
         state: at its end.
         number: the execution's.
-        record: where to.
-        clock: tells the time.
+        now_ns: the time now.
         known: those of its fills that are on record already.
     """
     on_record = {fill.trade_id for fill in known}
-    for fill in state.fills:
-        if fill.trade_id not in on_record:
-            await record.learn(Filled(clock.now_ns(), number, fill))
-    if state.outcome is not None:
-        now_ns, cid = clock.now_ns(), state.order.client_id
-        await record.learn(Proven(now_ns, number, cid, state.outcome, state.reason))
+    fills = [Filled(now_ns, number, f) for f in state.fills if f.trade_id not in on_record]
+    if state.outcome is None:
+        return tuple(fills)
+    cid = state.order.client_id
+    return (*fills, Proven(now_ns, number, cid, state.outcome, state.reason))
 
 
 async def _asked(ask: Callable[[], Awaitable[OrderState | NotFound]]) -> Event:

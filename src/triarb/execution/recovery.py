@@ -19,7 +19,7 @@ from triarb.execution.context import ExecutionContext, Settings
 from triarb.execution.course import Sent, unproven
 from triarb.execution.keeping import Record, Unwritten
 from triarb.execution.machine import found as found_in_journal
-from triarb.execution.proving import learn, prove
+from triarb.execution.proving import learned, prove
 from triarb.execution.sending import Outgoing
 from triarb.execution.sequence import LegAfterLeg
 from triarb.execution.steps import Finish
@@ -240,9 +240,9 @@ class _One:
         )
         state = await prove(state, context.gateway, context.ledger, context.clock)
         record = Record(context.ledger, context.clock, context.unwritten)
-        await learn(state, context.number, record, context.clock, known=intent.fills)
-        record.check()
         done_ns = context.clock.now_ns()
+        await record.learn(*learned(state, context.number, done_ns, known=intent.fills))
+        record.check()
         result = LegResult(order, state.fills, sent_ns, done_ns, state.why_not, state.outcome)
         if state.outcome is not None:
             self.proven[order.client_id] = state.outcome

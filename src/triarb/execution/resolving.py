@@ -110,7 +110,7 @@ async def resolve(
         UsageError: no such open order, or an answer that cannot be true of it.
         LedgerError: it could not be made durable.
     """
-    for event in resolution(
+    events = resolution(
         ledger.unfinished(),
         client_id,
         now_ns,
@@ -119,8 +119,8 @@ async def resolve(
         filled=filled,
         price=price,
         fees=fees,
-    ):
-        await ledger.append(event)
+    )
+    await ledger.append(*events)
 
 
 async def flow(ledger: Ledger, asset: str, amount: Decimal, now_ns: int, note: str) -> None:

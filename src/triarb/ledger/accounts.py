@@ -91,11 +91,17 @@ class Posting:
 
 @attrs.frozen
 class Step:
-    """What an event comes to, before it is taken: the state after it, and its postings."""
+    """What events come to, before they are taken in.
 
-    event: LedgerEvent
+    Attributes:
+        state: after the last of them.
+        postings: of each of them.
+        trades: those that they tell of, each by symbol and trade id.
+    """
+
     state: State
-    postings: tuple[Posting, ...]
+    postings: tuple[tuple[Posting, ...], ...]
+    trades: frozenset[tuple[str, str]]
 
 
 class Accounts:
@@ -111,41 +117,50 @@ class Accounts:
         self.state = State()
         self._trades: set[tuple[str, str]] = set()
 
-    def step(self, event: LedgerEvent) -> Step:
-        """What `event` comes to; takes nothing in. A fill seen before comes to nothing.
+    def step(self, *events: LedgerEvent) -> Step:
+        """What `events` come to, one after the other; takes nothing in. A fill seen before comes to nothing.
 
         Raises:
-            LedgerError: it contradicts the events before it (``ledger.contradiction``), or its sums would round
+            LedgerError: one contradicts those before it (``ledger.contradiction``), or its sums would round
                 (``ledger.inexact``).
         """
-        if isinstance(event, Filled) and _trade(event) in self._trades:
-            return Step(event, self.state, ())
-        try:
-            with arithmetic() as context:
-                context.traps[decimal.Inexact] = True
-                return Step(event, _after(self.state, event), _postings(event))
-        except (ArithmeticError, ValueError):
-            raise LedgerError(
-                f"a number of {event} is beyond what can be booked exactly", code="ledger.inexact"
-            ) from None
+        state = self.state
+        postings: list[tuple[Posting, ...]] = []
+        trades: set[tuple[str, str]] = set()
+        for event in events:
+            if isinstance(event, Filled):
+                trade = event.fill.symbol, event.fill.trade_id
+                if trade in self._trades or trade in trades:
+                    postings.append(())
+                    continue
+                trades.add(trade)
+            state, lines = _booked(state, event)
+            postings.append(lines)
+        return Step(state, tuple(postings), frozenset(trades))
 
     def take(self, step: Step) -> None:
-        """Take in what `step` made of an event."""
-        if isinstance(step.event, Filled):
-            self._trades.add(_trade(step.event))
+        """Take in what `step` made of events."""
+        self._trades |= step.trades
         self.state = step.state
 
-    def apply(self, event: LedgerEvent) -> None:
-        """Take `event` in, or nothing of it.
+    def apply(self, *events: LedgerEvent) -> None:
+        """Take `events` in, or nothing of them.
 
         Raises:
             LedgerError: as `step`.
         """
-        self.take(self.step(event))
+        self.take(self.step(*events))
 
 
-def _trade(event: Filled) -> tuple[str, str]:
-    return event.fill.symbol, event.fill.trade_id
+def _booked(state: State, event: LedgerEvent) -> tuple[State, tuple[Posting, ...]]:
+    try:
+        with arithmetic() as context:
+            context.traps[decimal.Inexact] = True
+            return _after(state, event), _postings(event)
+    except (ArithmeticError, ValueError):
+        raise LedgerError(
+            f"a number of {event} is beyond what can be booked exactly", code="ledger.inexact"
+        ) from None
 
 
 def _after(state: State, event: LedgerEvent) -> State:

@@ -32,7 +32,7 @@ class Tap(Protocol):
 
 
 class Journal:
-    """Writes an event before it lets it count.
+    """Writes events before it lets them count.
 
     Attributes:
         accounts: what all events so far come to; never ahead of what is on disk.
@@ -97,26 +97,30 @@ class Journal:
         except LedgerError as error:
             raise cannot_read(self._storage.place, f"event {entry.seq}: {error}") from error
 
-    def append(self, event: LedgerEvent) -> None:
-        """Commit `event` and its postings, then let it count.
+    def append(self, *events: LedgerEvent) -> None:
+        """Commit `events` and their postings in one transaction, then let them count.
 
         Raises:
-            LedgerError: it is open for reading only, or the event contradicts those before it or cannot be written;
-                the accounts are as they were.
+            LedgerError: it is open for reading only, or one contradicts those before it or cannot be written; the
+                accounts are as they were.
         """
         if self._read_only:
             raise LedgerError(
                 f"the ledger {self._storage.place} is open for reading only",
                 code="ledger.read_only",
             )
-        payload = encode(event)
-        step = self.accounts.step(event)
-        kind = type(event).__name__
-        entry = Entry.after(self._digest, self._last_seq + 1, event.at_ns, kind, payload)
-        self._storage.write(entry, step.postings)
-        self._last_seq, self._digest = entry.seq, entry.digest
+        entries, digest = [], self._digest
+        for seq, event in enumerate(events, self._last_seq + 1):
+            kind, payload = type(event).__name__, encode(event)
+            entry = Entry.after(digest, seq, event.at_ns, kind, payload)
+            entries.append(entry)
+            digest = entry.digest
+        step = self.accounts.step(*events)
+        self._storage.write(entries, step.postings)
+        self._last_seq, self._digest = self._last_seq + len(entries), digest
         self.accounts.take(step)
-        self._tell(entry, live=True)
+        for entry in entries:
+            self._tell(entry, live=True)
 
     def check(self) -> None:
         """Make the database write to its disk and wait for it, changing nothing.

@@ -28,14 +28,14 @@ class Ledger(Protocol):
     __slots__ = ()
 
     @abstractmethod
-    async def append(self, event: LedgerEvent, /) -> None:
-        """Make `event` durable, then let it count; both, or neither. Durable when it returns.
+    async def append(self, *events: LedgerEvent) -> None:
+        """Make `events` durable together, in this order, then let them count; all, or none. Durable when it returns.
 
         A fill whose symbol and trade id were seen before changes nothing. Whoever cancels the wait does not cancel
         the write.
 
         Raises:
-            LedgerError: it contradicts the events before it, or cannot be written; the portfolio is as it was.
+            LedgerError: one contradicts the events before it, or cannot be written; the portfolio is as it was.
         """
         ...
 
@@ -142,9 +142,9 @@ class SqlLedger(Ledger):
         """
         return tuple(self._state().unfinished.values())
 
-    async def append(self, event: LedgerEvent, /) -> None:
-        """Commit `event` and its postings to disk, then let it count; both, or neither."""
-        writing = self._running().submit(self._opened().append, event)
+    async def append(self, *events: LedgerEvent) -> None:
+        """Commit `events` and their postings to disk in one transaction, then let them count; all, or none."""
+        writing = self._running().submit(self._opened().append, *events)
         await asyncio.shield(asyncio.wrap_future(writing))
 
     async def check(self) -> None:

@@ -93,8 +93,8 @@ class Storage:
     _to_journal: _Insert
     _to_postings: _Insert
 
-    def write(self, entry: Entry, lines: Iterable[Posting]) -> None:
-        """Commit an entry and its postings; durable when it returns.
+    def write(self, entries: Sequence[Entry], lines: Sequence[Iterable[Posting]]) -> None:
+        """Commit entries and the postings of each in one transaction; durable when it returns.
 
         Raises:
             LedgerError: nothing was written, as far as the database says.
@@ -106,12 +106,13 @@ class Storage:
                 "asset": line.asset,
                 "amount": plain(line.amount),
             }
-            for line in lines
+            for entry, its in zip(entries, lines, strict=True)
+            for line in its
         ]
         with failures(self.place, "write to"):
             self._still_there()
         with failures(self.place, "write to"), self._writer.begin():
-            self._to_journal.run(self._writer, [attrs.asdict(entry)])
+            self._to_journal.run(self._writer, map(attrs.asdict, entries))
             self._to_postings.run(self._writer, rows)
 
     def _still_there(self) -> None:

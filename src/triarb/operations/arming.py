@@ -15,7 +15,7 @@ from triarb.exceptions import TradingRefused
 from triarb.gateways.ccxt.armed import SEAL, Armed, fingerprint
 from triarb.gateways.ccxt.orders import FINDS_BY_CLIENT_ID
 from triarb.ledger import SqlLedger, default_path
-from triarb.model import Examined, Granted, LimitSet, Refused
+from triarb.model import Examined, Granted, LedgerEvent, LimitSet, Refused
 from triarb.operations.config import TradingConfig
 from triarb.operations.digest import digest
 from triarb.operations.evidence import Evidence, rehearsed, strangers
@@ -129,13 +129,13 @@ async def arm(
             )
         until_ns = at_ns + ARMED_SECONDS * NS_PER_SECOND
         last = _last_granted(ledger)
+        events: list[LedgerEvent] = []
         if last != facts.configuration and RAMP in ledger.portfolio().limits:
-            anew = LimitSet(at_ns, RAMP, "", "arming: another configuration", loosens=False)
-            await ledger.append(anew)
+            anew = "arming: another configuration"
+            events.append(LimitSet(at_ns, RAMP, "", anew, loosens=False))
         how = "typed" if facts.typed is not None else f"{CONFIRMATION} in the environment"
-        await ledger.append(
-            Granted(at_ns, facts.configuration, facts.account, facts.key, until_ns, how)
-        )
+        events.append(Granted(at_ns, facts.configuration, facts.account, facts.key, until_ns, how))
+        await ledger.append(*events)
     return Armed(
         SEAL,
         exchange=config.exchange,

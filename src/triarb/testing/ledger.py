@@ -66,6 +66,7 @@ async def check_ledger(
     for check in (
         _check_balances,
         _check_fills,
+        _check_together,
         _check_execution,
         _check_stuck,
         _check_halt,
@@ -96,8 +97,9 @@ async def _check_balances(ledger: Ledger) -> None:
 async def _check_fills(ledger: Ledger) -> None:
     first, second = _fill("1", Decimal("0.5")), _fill("2", Decimal("0.25"))
     other = attrs.evolve(first, symbol="BTC/EUR", quote="EUR")  # trade ids count by market
-    for fill in (second, first, second, first, other):
+    for fill in (second, first, second):
         await ledger.append(Filled(0, 1, fill))
+    await ledger.append(*(Filled(0, 1, fill) for fill in (first, other, other)))
     balances = {
         "BTC": Decimal("1.25"),
         "USDT": Decimal(-75),
@@ -105,6 +107,17 @@ async def _check_fills(ledger: Ledger) -> None:
         "BNB": Decimal("-0.3"),
     }
     _same(ledger.portfolio(), Portfolio(balances=balances), "fills, some of them twice")
+
+
+async def _check_together(ledger: Ledger) -> None:
+    opening = BalancesSet(0, {"USDT": Decimal(500)}, "opening")
+    await ledger.append(opening, ExecutionStarted(0, 1, _PLAN))
+    after = Portfolio(
+        balances={"USDT": Decimal(500)}, reserved={"USDT": Decimal(101)}, started=1, open=(1,)
+    )
+    _same(ledger.portfolio(), after, "two events together")
+    too_soon = ExecutionStarted(0, 3, _PLAN)
+    await _refused(ledger, opening, too_soon, what="the second of two events together")
 
 
 async def _check_execution(ledger: Ledger) -> None:
@@ -119,7 +132,7 @@ async def _check_execution(ledger: Ledger) -> None:
         epochs={"epoch": 0},
     )
     _same(ledger.portfolio(), running, "an execution that was started")
-    await _refused(ledger, ExecutionStarted(0, 1, _PLAN), "a number that is taken")
+    await _refused(ledger, ExecutionStarted(0, 1, _PLAN), what="a number that is taken")
     await ledger.append(Intended(0, 1, 1, _ORDER))
     await ledger.append(Answered(0, 1, _ORDER.client_id, SubmissionStatus.ACCEPTED))
     _same(ledger.portfolio(), running, "an intent and its answer")
@@ -152,7 +165,7 @@ async def _check_execution(ledger: Ledger) -> None:
     fees = {"BTC/USDT": FeeCheck(1, None, Decimal(0), ("BNB",), 1, last_unexpected=("BNB",))}
     if (health, latency_and_shorts, ended.health.fees) != ((1, 1), (5, 1), fees):
         raise AssertionError(f"an execution that ended short: the health is {ended.health}")
-    await _refused(ledger, ExecutionEnded(_DAY_NS, lost), "an execution that has ended")
+    await _refused(ledger, ExecutionEnded(_DAY_NS, lost), what="an execution that has ended")
     await ledger.append(ExecutionStarted(_DAY_NS, 2, _PLAN))
     await ledger.append(ExecutionEnded(_DAY_NS, _execution(2, Outcome.NOTHING, {})))
     if ledger.portfolio().health.consecutive_losses != 1:
@@ -220,14 +233,14 @@ def _same(actual: Portfolio, expected: Portfolio, after: str) -> None:
             raise AssertionError(f"{after}: {field.name} is {is_now}, not {should_be}")
 
 
-async def _refused(ledger: Ledger, event: LedgerEvent, what: str) -> None:
+async def _refused(ledger: Ledger, *events: LedgerEvent, what: str) -> None:
     before = ledger.portfolio()
     try:
-        await ledger.append(event)
+        await ledger.append(*events)
     except LedgerError:
         _same(ledger.portfolio(), before, f"{what}, refused")
     else:
-        raise AssertionError(f"{what}: {type(event).__name__} was taken, not refused")
+        raise AssertionError(f"{what}: {type(events[-1]).__name__} was taken, not refused")
 
 
 def _fill(trade_id: str, amount: Decimal) -> Fill:
