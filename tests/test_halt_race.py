@@ -15,6 +15,7 @@ from triarb.clock import NS_PER_SECOND, Clock
 from triarb.engine import Engine
 from triarb.exceptions import GatewayUnavailable
 from triarb.execution import ParallelExecutor, SequentialExecutor
+from triarb.execution.course import ATTEMPTS
 from triarb.gateways.ccxt import CcxtGateway
 from triarb.gateways.last_word import withheld
 from triarb.ledger import Ledger
@@ -48,6 +49,7 @@ PLAN = _plan(RateTable(SHOWN.markets, SHOWN.fees(), SHOWN.quotes))
 FATES = [""] * 14 + ["lost before", "lost after"]
 ASKED, ACKNOWLEDGED = "asked", "acknowledged"
 ABSENT = (OrderOutcome.REJECTED, OrderOutcome.NEVER)
+BROUGHT_BACK = (Outcome.NOTHING, Outcome.COMPLETED, Outcome.UNWOUND)
 LIMITS = RiskLimits(min_edge_bps=0, max_notional="100 USDT", max_daily_loss="100 USDT")
 HELD = {"USDT": Decimal(1000), "BTC": Decimal(5), "ETH": Decimal(70)}
 MOST = {"USDT": "200", "BTC": "2", "ETH": "40"}
@@ -355,10 +357,20 @@ def check(world):
     assert {a: b for a, b in now.balances.items() if b} == {a: b for a, b in held.items() if b}
     assert now.halted in ("halt 0", "halt 1"), race
 
-    outcomes = {e.execution.outcome for e in world.events if isinstance(e, ExecutionEnded)}
-    if not race.freeze:  # what is under way comes to its end, or is brought back
-        assert outcomes <= {Outcome.NOTHING, Outcome.COMPLETED, Outcome.UNWOUND}, race
-    return outcomes
+    ends = [e.execution for e in world.events if isinstance(e, ExecutionEnded)]
+    if (
+        not race.freeze
+    ):  # what is under way comes to its end, or is brought back as long as there is a way
+        for end in ends:
+            assert end.outcome in BROUGHT_BACK or _no_way_left(end), race
+    return {end.outcome for end in ends}
+
+
+def _no_way_left(end):
+    """Whether every market on which an order was lost lost as many as are tried."""
+    orders = (*end.legs, *end.further)
+    lost = Counter(one.order.symbol for one in orders if one.outcome is OrderOutcome.NEVER)
+    return end.outcome is Outcome.SHORT and min(lost.values(), default=0) >= ATTEMPTS
 
 
 def _posts(told, since=None):

@@ -118,7 +118,11 @@ class Course:
             LedgerError: something could not be made durable; nothing was sent after that.
             TradingRefused: the gateway does not trade at all; the execution has ended.
         """
-        execution = await self.finish(await self._end())
+        try:
+            execution = await self.finish(await self._end())
+        except Exception:
+            await self._record.settled()
+            raise
         if self._refusal is not None:
             raise self._refusal
         return execution
@@ -126,8 +130,8 @@ class Course:
     async def finish(self, end: Finish) -> Execution:
         """End here."""
         execution = self._execution(end)
-        await self._record.learn(ExecutionEnded(execution.ended_ns, execution))
-        self._record.check()
+        self._record.learn(ExecutionEnded(execution.ended_ns, execution))
+        await self._record.durable()
         return execution
 
     @abstractmethod
@@ -289,10 +293,10 @@ class Course:
             cid = intended.order.client_id
             said = (Answered(now_ns, context.number, cid, answer.status, answer.reason),)
             if state.end is None:  # to prove it may take long
-                await self._record.learn(*said)
+                self._record.learn(*said)
                 state = await prove(state, context.gateway, context.ledger, clock)
                 said = ()
-        await self._record.learn(*said, *learned(state, context.number, clock.now_ns()))
+        self._record.learn(*said, *learned(state, context.number, clock.now_ns()))
         if state.outcome is None:
             self._stop = Finish(Outcome.STUCK, unproven(state))
         result = LegResult(

@@ -6,6 +6,7 @@ and written to the log. Nothing reads that file on its own. The exchange has the
 the file is for the person who wants to know what the engine knew.
 """
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -66,52 +67,67 @@ class Unwritten:
 
 
 class Record:
-    """Journals one execution.
+    """Journals one execution. What is learned is written while the execution goes on; nothing is intended before it is durable.
 
     Attributes:
         failure: why the ledger does not take what is learned any more; None while it does.
     """
 
-    __slots__ = ("_clock", "_ledger", "_unwritten", "failure")
+    __slots__ = ("_clock", "_learned", "_ledger", "_unwritten", "_writing", "failure")
 
     def __init__(self, ledger: Ledger, clock: Clock, unwritten: Unwritten) -> None:
         self._ledger = ledger
         self._clock = clock
         self._unwritten = unwritten
+        self._learned: list[LedgerEvent] = []
+        self._writing: asyncio.Task[None] | None = None
         self.failure: LedgerError | None = None
 
     async def intend(self, *events: LedgerEvent) -> None:
-        """Journal what is about to be done, together.
+        """Journal what is about to be done, together, once all that was learned is durable.
 
         Raises:
-            LedgerError: it is not durable; it must not be done.
+            LedgerError: it is not durable, or what was learned is not; it must not be done.
         """
-        self.check()
+        await self.durable()
         await self._append(*events)
 
-    async def learn(self, *events: LedgerEvent) -> None:
-        """Journal what was learned, together; where that fails, keep it. `check` tells."""
-        if self.failure is None:
-            try:
-                await self._append(*events)
-            except LedgerError as error:
-                self.failure = error
-        if self.failure is not None:
-            for event in events:
-                self._unwritten.keep(event, self.failure)
+    def learn(self, *events: LedgerEvent) -> None:
+        """Begin to journal what was learned, together, after what was learned before; where that fails, keep it."""
+        self._learned += events
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.ensure_future(self._write())
 
-    def check(self) -> None:
-        """Go on only if all that was learned is durable.
+    async def settled(self) -> None:
+        """Wait until all that was learned is durable, or kept elsewhere. Whoever cancels the wait does not cancel that."""
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+
+    async def durable(self) -> None:
+        """Wait until all that was learned is durable.
 
         Raises:
-            LedgerError: it is not (``ledger.unwritten``).
+            LedgerError: it is kept elsewhere (``ledger.unwritten``).
         """
+        await self.settled()
         if self.failure is not None:
             raise LedgerError(
                 f"what orders did is not in the ledger: {self.failure.message}",
                 code=UNWRITTEN,
                 hint=f"it is kept in {self._unwritten}; mend the ledger, and the next start asks the exchange",
             ) from self.failure
+
+    async def _write(self) -> None:
+        while self._learned:
+            events, self._learned = self._learned, []
+            if self.failure is None:
+                try:
+                    await self._append(*events)
+                except LedgerError as error:
+                    self.failure = error
+            if self.failure is not None:
+                for event in events:
+                    self._unwritten.keep(event, self.failure)
 
     async def _append(self, *events: LedgerEvent) -> None:
         for wait_seconds in WAITS_SECONDS:

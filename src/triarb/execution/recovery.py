@@ -241,8 +241,8 @@ class _One:
         state = await prove(state, context.gateway, context.ledger, context.clock)
         record = Record(context.ledger, context.clock, context.unwritten)
         done_ns = context.clock.now_ns()
-        await record.learn(*learned(state, context.number, done_ns, known=intent.fills))
-        record.check()
+        record.learn(*learned(state, context.number, done_ns, known=intent.fills))
+        await record.durable()
         result = LegResult(order, state.fills, sent_ns, done_ns, state.why_not, state.outcome)
         if state.outcome is not None:
             self.proven[order.client_id] = state.outcome
