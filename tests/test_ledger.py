@@ -666,13 +666,15 @@ async def test_the_check_finds_careless_ledgers(faults):
 
 async def test_the_check_finds_wrong_health(monkeypatch):
     """A ledger that tells latency or losses wrongly is found too."""
-    monkeypatch.setattr(accounts, "_health", lambda recent, _: Health(len(recent)))
+    monkeypatch.setattr(accounts, "health", lambda went, _: Health(len(went)))
     with pytest.raises(AssertionError, match="health"):
         await check_ledger(Careless)
     monkeypatch.setattr(
         accounts,
-        "_health",
-        lambda recent, _: Health(len(recent), len(recent), 5.0, 1.0, check_fees(recent)),
+        "health",
+        lambda went, _: Health(
+            len(went), len(went), 5.0, 1.0, check_fees(one.charged for one in went)
+        ),
     )
     with pytest.raises(AssertionError, match="is no loss"):
         await check_ledger(Careless)

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from triarb.clock import NS_PER_SECOND, iso
-from triarb.market.fee_check import check_fees
+from triarb.market.fee_check import charged_by, check_fees
 from triarb.model import (
     Execution,
     ExecutionEnded,
@@ -129,7 +129,7 @@ class Report:
     @property
     def fee_checks(self) -> Mapping[str, FeeCheck]:
         """By symbol, what fills were charged against what their plans counted on."""
-        return check_fees(self.executions)
+        return check_fees(map(charged_by, self.executions))
 
     @property
     def gross(self) -> dict[str, Decimal]:

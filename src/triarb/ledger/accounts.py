@@ -4,20 +4,18 @@ Nothing in a state ever changes: an event makes the next one, and whoever holds 
 """
 
 import decimal
-import itertools
-import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 
-from triarb.clock import NS_PER_MS, utc_day
+from triarb.clock import utc_day
 from triarb.exceptions import LedgerError
+from triarb.ledger.health import Went, health
 from triarb.ledger.intents import recorded
 from triarb.ledger.results import NO_RESULTS, booked, summed
-from triarb.market.fee_check import check_fees
 from triarb.model import (
     RECENT as RECENT,
     Answered,
@@ -32,7 +30,6 @@ from triarb.model import (
     ExecutionStarted,
     Filled,
     Halted,
-    Health,
     Intended,
     LedgerEvent,
     LimitSet,
@@ -44,7 +41,6 @@ from triarb.model import (
 )
 from triarb.money import arithmetic
 
-_SHORT: Final = (Outcome.SHORT, Outcome.UNWOUND)
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 _EMPTY: Final = Portfolio(
     balances=_NONE,
@@ -67,6 +63,7 @@ class State:
         unfinished: the open and stuck executions with their orders, by number.
         configured: what the engine that came last ran on, where that is known.
         examined: the last examination.
+        went: how each of the portfolio's recent executions went.
     """
 
     portfolio: Portfolio = _EMPTY
@@ -74,6 +71,7 @@ class State:
     unfinished: Mapping[int, Unfinished] = _NONE
     configured: Configured | None = None
     examined: Examined | None = None
+    went: tuple[Went, ...] = ()
 
 
 @attrs.frozen
@@ -264,6 +262,7 @@ def _ended(state: State, execution: Execution) -> State:
     reservations = MappingProxyType({n: h for n, h in state.reservations.items() if n != number})
     day = utc_day(execution.ended_ns)
     recent = (*portfolio.recent, execution)[-RECENT:]
+    went = (*state.went, Went.of(execution))[-RECENT:]
     portfolio = attrs.evolve(
         portfolio,
         open=still_open,
@@ -273,11 +272,11 @@ def _ended(state: State, execution: Execution) -> State:
         residues=summed(portfolio.residues, execution.residues),
         results=booked(portfolio.results, execution),
         recent=recent,
-        health=_health(recent, portfolio.looked_at),
+        health=health(went, portfolio.looked_at),
     )
     unfinished = MappingProxyType({n: u for n, u in state.unfinished.items() if n != number})
     return attrs.evolve(
-        state, portfolio=portfolio, reservations=reservations, unfinished=unfinished
+        state, portfolio=portfolio, reservations=reservations, unfinished=unfinished, went=went
     )
 
 
@@ -330,22 +329,3 @@ def _reserved(reservations: Mapping[int, Mapping[str, Decimal]]) -> Mapping[str,
     for held in reservations.values():
         total = summed(total, held)
     return total
-
-
-def _health(recent: Iterable[Execution], looked_at: int) -> Health:
-    """How `recent`, the newest last, went. One that traded nothing, and a sweep, neither adds to a row of losses nor ends it.
-
-    Rows of losses, and what fills were charged, count of executions after number `looked_at` only: a person knows of those
-    before.
-    """
-    executions = list(recent)
-    new = [e for e in executions if e.number > looked_at and e.outcome is not Outcome.NOTHING]
-    lost = [e.result < 0 for e in reversed(new) if not e.plan.is_sweep]
-    latencies_ns = [leg.done_ns - leg.sent_ns for e in executions for leg in e.legs]
-    return Health(
-        executions=len(executions),
-        consecutive_losses=len(list(itertools.takewhile(bool, lost))),
-        leg_latency_ms=statistics.median(latencies_ns) / NS_PER_MS if latencies_ns else None,
-        short_rate=sum(e.outcome in _SHORT for e in executions) / len(executions),
-        fees=check_fees(e for e in executions if e.number > looked_at),
-    )

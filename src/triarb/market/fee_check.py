@@ -1,6 +1,6 @@
 """Whether fills were charged what their plans counted on. Pure: from executions alone, so that a restart forgets nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
@@ -61,46 +61,87 @@ def check_fill(fill: Fill, fee: Fee) -> FillCheck:
     )
 
 
-def check_fees(executions: Iterable[Execution]) -> Mapping[str, FeeCheck]:
-    """By symbol, what the fills of `executions`, the newest last, were charged against what their plans counted on."""
-    by_symbol: dict[str, list[list[tuple[Fill, FillCheck]]]] = {}
+@attrs.frozen
+class Charged:
+    """What the fills of one execution on one market were charged; sums are in the market's quote asset.
+
+    Attributes:
+        fills: how many.
+        notional: what those of them traded whose fee has a price.
+        charged: what those were charged.
+        drift: how much more that is than expected.
+        assets: what they were charged in.
+        unexpected: how many were charged in an asset that `Fee` does not name.
+        unexpected_assets: those.
+    """
+
+    fills: int
+    notional: Fraction
+    charged: Fraction
+    drift: Fraction
+    assets: frozenset[str]
+    unexpected: int
+    unexpected_assets: frozenset[str]
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[Fill, FillCheck]]) -> "Charged":
+        """The sums of what was found of each fill."""
+        checks = [check for _, check in found]
+        priced = [(check, check.charged) for check in checks if check.charged is not None]
+        return cls(
+            len(checks),
+            sum((check.notional for check, _ in priced), Fraction(0)),
+            sum((cost for _, cost in priced), Fraction(0)),
+            sum((check.drift for check, _ in priced), Fraction(0)),
+            frozenset(asset for fill, _ in found for asset in fill.fees),
+            sum(bool(check.unexpected) for check in checks),
+            frozenset(asset for check in checks for asset in check.unexpected),
+        )
+
+
+def charged_by(execution: Execution) -> Mapping[str, Charged]:
+    """By symbol, what the fills of an execution were charged against what its plan counted on."""
+    fees = {leg.market.symbol: leg.fee for leg in execution.plan.legs}
+    found: dict[str, list[tuple[Fill, FillCheck]]] = {}
+    orders = (*execution.legs, *execution.further)
+    for fill in (fill for order in orders for fill in order.fills):
+        fee = fees.get(fill.symbol)
+        if fee is not None:
+            found.setdefault(fill.symbol, []).append((fill, check_fill(fill, fee)))
+    return MappingProxyType({symbol: Charged.of(checks) for symbol, checks in found.items()})
+
+
+def check_fees(executions: Iterable[Mapping[str, Charged]]) -> Mapping[str, FeeCheck]:
+    """By symbol, what the fills of executions were charged; of each, the newest last, by `charged_by`."""
+    by_symbol: dict[str, list[Charged]] = {}
     for execution in executions:
-        fees = {leg.market.symbol: leg.fee for leg in execution.plan.legs}
-        own: dict[str, list[tuple[Fill, FillCheck]]] = {}
-        orders = (*execution.legs, *execution.further)
-        for fill in (fill for order in orders for fill in order.fills):
-            fee = fees.get(fill.symbol)
-            if fee is not None:
-                own.setdefault(fill.symbol, []).append((fill, check_fill(fill, fee)))
-        for symbol, found in own.items():
-            by_symbol.setdefault(symbol, []).append(found)
-    return MappingProxyType({symbol: _summed(found) for symbol, found in by_symbol.items()})
+        for symbol, charged in execution.items():
+            by_symbol.setdefault(symbol, []).append(charged)
+    return MappingProxyType({symbol: _summed(charged) for symbol, charged in by_symbol.items()})
 
 
-def _summed(by_execution: list[list[tuple[Fill, FillCheck]]]) -> FeeCheck:
-    everything = [found for executed in by_execution for found in executed]
-    checks = [check for _, check in everything]
-    last = [check for _, check in by_execution[-1]]
-    charged_bps, drift_bps = _in_bps(checks)
-    last_charged_bps, last_drift_bps = _in_bps(last)
+def _summed(everything: Sequence[Charged]) -> FeeCheck:
+    last = everything[-1]
+    charged_bps, drift_bps = _in_bps(everything)
+    last_charged_bps, last_drift_bps = _in_bps([last])
     return FeeCheck(
-        fills=len(checks),
+        fills=sum(one.fills for one in everything),
         charged_bps=charged_bps,
         drift_bps=drift_bps,
-        assets=tuple(sorted({asset for fill, _ in everything for asset in fill.fees})),
-        unexpected=sum(bool(check.unexpected) for check in checks),
+        assets=tuple(sorted(frozenset().union(*(one.assets for one in everything)))),
+        unexpected=sum(one.unexpected for one in everything),
         last_charged_bps=last_charged_bps,
         last_drift_bps=last_drift_bps,
-        last_unexpected=tuple(sorted({asset for check in last for asset in check.unexpected})),
+        last_unexpected=tuple(sorted(last.unexpected_assets)),
     )
 
 
-def _in_bps(checks: list[FillCheck]) -> tuple[Decimal | None, Decimal]:
+def _in_bps(everything: Iterable[Charged]) -> tuple[Decimal | None, Decimal]:
     """What was charged, and the drift, of all that has a price."""
-    priced = [(check, check.charged) for check in checks if check.charged is not None]
-    notional = sum((check.notional for check, _ in priced), Fraction(0))
+    some = list(everything)
+    notional = sum((one.notional for one in some), Fraction(0))
     if not notional:
         return None, ZERO
-    charged = sum((cost for _, cost in priced), Fraction(0))
-    drift = sum((check.drift for check, _ in priced), Fraction(0))
+    charged = sum((one.charged for one in some), Fraction(0))
+    drift = sum((one.drift for one in some), Fraction(0))
     return to_decimal(charged / notional * int(BPS)), to_decimal(drift / notional * int(BPS))
