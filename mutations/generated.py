@@ -70,10 +70,12 @@ ROOMS = (
         (
             "test_breaker.py",
             "test_daily_loss.py",
+            "test_fee_check.py",
             "test_limits_in_money.py",
             "test_policies.py",
             "test_risk.py",
             "test_tightening.py",
+            "test_words_of_limits.py",
         ),
     ),
 )

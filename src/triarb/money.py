@@ -68,8 +68,8 @@ def from_float(value: float) -> Decimal:
     return parse_decimal(repr(value))
 
 
-def parse_bps(value: str | float | Decimal, name: str) -> Decimal:
-    """A setting in bps, as a person types it: ``5``, ``"7.5"``, and also ``7.5``, read as its shortest text.
+def parse_bps(value: str | float | Decimal, name: str, unit: str = "bps") -> Decimal:
+    """A setting in bps, or in another `unit`, as a person types it: ``5``, ``"7.5"``, and also ``7.5``, read as its shortest text.
 
     Raises:
         UsageError: not a finite number; names the setting.
@@ -77,7 +77,7 @@ def parse_bps(value: str | float | Decimal, name: str) -> Decimal:
     try:
         return from_float(value) if isinstance(value, float) else parse_decimal(value)
     except ValueError as error:
-        raise UsageError(f"{name}: {error}", hint="give bps, such as 7.5") from None
+        raise UsageError(f"{name}: {error}", hint=f"give {unit}, such as 7.5") from None
 
 
 def as_gap(value: str | float | Decimal) -> Decimal:

@@ -46,6 +46,7 @@ from triarb.risk.settings import (
     as_min_edge,
     as_names,
     as_optional_money,
+    as_percent,
     positive,
     whole,
 )
@@ -62,12 +63,23 @@ _MONEY = (
 )
 
 
-def _as_bps(value: str | float | Decimal | None) -> Decimal | None:
-    return None if value is None else parse_bps(value, "a limit in bps")
+_Bps = str | float | Decimal | None
 
 
-def _as_percent(value: str | float | Decimal | None) -> Decimal | None:
-    return None if value is None else parse_bps(value, "a limit in percent")
+def _as_stranded_edge(value: _Bps) -> Decimal | None:
+    return None if value is None else parse_bps(value, "min_stranded_edge_bps")
+
+
+def _as_slippage(value: _Bps) -> Decimal | None:
+    return None if value is None else parse_bps(value, "max_slippage_bps")
+
+
+def _as_rejects(value: _Bps) -> Decimal | None:
+    return None if value is None else as_percent(value, "max_reject_percent")
+
+
+def _as_budget(value: _Bps) -> Decimal | None:
+    return None if value is None else as_percent(value, "loss_budget_percent")
 
 
 def _as_hours(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -130,8 +142,8 @@ class RiskLimits(RiskPolicy):
     max_fee_drift_bps: Decimal = attrs.field(
         default=Decimal(1), converter=as_fee_drift, validator=positive
     )
-    min_stranded_edge_bps: Decimal | None = attrs.field(default=None, converter=_as_bps)
-    max_slippage_bps: Decimal | None = attrs.field(default=None, converter=_as_bps)
+    min_stranded_edge_bps: Decimal | None = attrs.field(default=None, converter=_as_stranded_edge)
+    max_slippage_bps: Decimal | None = attrs.field(default=None, converter=_as_slippage)
     max_per_asset: tuple[Money, ...] = attrs.field(default=(), converter=as_amounts)
     max_exposure: Money | None = attrs.field(
         default=None, converter=as_optional_money, validator=_optional(positive)
@@ -150,9 +162,9 @@ class RiskLimits(RiskPolicy):
     cycle_cooldown_seconds: int | None = attrs.field(default=None, validator=_optional(whole))
     market_cooldown_seconds: int | None = attrs.field(default=None, validator=_optional(whole))
     max_latency_ms: int | None = attrs.field(default=None, validator=_optional(whole))
-    max_reject_percent: Decimal | None = attrs.field(default=None, converter=_as_percent)
+    max_reject_percent: Decimal | None = attrs.field(default=None, converter=_as_rejects)
     loss_budget_percent: Decimal | None = attrs.field(
-        default=None, converter=_as_percent, validator=_optional(positive)
+        default=None, converter=_as_budget, validator=_optional(positive)
     )
     min_notional: Money | None = attrs.field(
         default=None, converter=as_optional_money, validator=_optional(positive)

@@ -30,15 +30,15 @@ def as_bps(value: str | float | Decimal) -> Decimal:
     return parse_bps(value, "bps")
 
 
-def as_percent(value: str | float | Decimal) -> Decimal:
+def as_percent(value: str | float | Decimal, name: str = "percent") -> Decimal:
     """A number of percent, as a person types it.
 
     Raises:
-        UsageError: no number, or not from 0 to 100.
+        UsageError: no number, or not from 0 to 100; names the setting.
     """
-    percent = parse_bps(value, "percent")
+    percent = parse_bps(value, name, "percent")
     if not 0 <= percent <= 100:
-        raise UsageError(f"{value} is no percentage", hint="0 to 100, such as 10")
+        raise UsageError(f"{name} is {value}", hint="0 to 100, such as 10")
     return percent
 
 
