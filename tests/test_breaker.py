@@ -34,6 +34,7 @@ FEE = TRIANGLE.cycle.legs[0].fee
 ONE = Decimal(1)
 LEG = PlannedLeg(Market("BTC/USDT", "BTC", "USDT"), Side.BUY, ONE, ONE, FEE, ONE, ONE, ONE, ONE)
 PLAN = Plan("BTC>USDT", "USDT", (LEG,), ONE, Decimal("-0.5"), (), Decimal(100), 0)
+SWEEP = attrs.evolve(PLAN, legs=(attrs.evolve(LEG, side=Side.SELL),))  # of BTC, into its start
 WAIT_NS = 300 * NS_PER_SECOND
 
 KINDS = {
@@ -175,7 +176,9 @@ def test_without_a_recovery_time_it_waits_for_a_person() -> None:
     breaker = CircuitBreaker(failures=2, recovery_seconds=None)
     opened = told(("failed", 0), ("failed", 1))
     assert stands(breaker, opened, 10**9) == "open"
-    assert "a person resumes" in breaker.review(TRIANGLE, opened, NOW_NS).sentence
+    assert breaker.review(TRIANGLE, opened, NOW_NS).sentence == (
+        "the circuit breaker is open: 2 in a row did not complete; nothing until a person resumes"
+    )
     assert stands(breaker, attrs.evolve(opened, looked_at=2), 2) == "closed"
     assert stands(breaker, attrs.evolve(opened, looked_at=1), 2) == "closed"
 
@@ -186,6 +189,58 @@ def test_a_drift_needs_a_first_leg_that_filled_whole() -> None:
     assert stands(breaker, told(("drifted", 0)), 1) == "open"
     half = Portfolio(recent=(ran(1, 0, result="-0.6", filled="0.5"),))
     assert stands(breaker, half, 1) == "closed"
+
+
+@pytest.mark.parametrize(
+    ("limits", "execution", "state"),
+    [
+        ({"slow": 1, "max_leg_ms": 2000}, ran(1, 0, latency_ms=2000), "closed"),
+        ({"slow": 1, "max_leg_ms": 1999}, ran(1, 0, latency_ms=2000), "open"),
+        ({"drifts": 1}, ran(1, 0, result="-0.5"), "closed"),
+        ({"drifts": 1}, ran(1, 0, result="-0.50001"), "open"),
+        ({"losses": 1}, ran(1, 0, result="0"), "closed"),
+        ({"losses": 1}, ran(1, 0, result="-0.00001"), "open"),
+    ],
+    ids=["as slow as it may", "slower", "the worst of its plan", "worse", "no loss", "a loss"],
+)
+def test_what_is_just_not_bad_is_good(limits, execution, state) -> None:
+    """At the bound itself nothing is counted: a leg that took the most, a result that is the plan's worst, one of nothing."""
+    breaker = CircuitBreaker(**{**ONLY, **limits})
+    assert stands(breaker, Portfolio(recent=(execution,)), 1) == state
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind", "words"),
+    [
+        ({"slow": 1, "max_leg_ms": 1000}, "slow", "one tried after it was slow"),
+        ({"drifts": 1}, "drifted", "one tried after it brought less than its plan"),
+    ],
+)
+def test_one_that_was_tried_is_told_as_one(limits, kind, words) -> None:
+    """Of the execution that opened it again a person reads in the singular what was wrong with it."""
+    breaker = CircuitBreaker(**{**ONLY, **limits})
+    assert breaker.stands(told((kind, 0), (kind, 400)), NOW_NS + 401 * NS_PER_SECOND).why == words
+
+
+def test_one_that_begins_as_the_wait_ends_is_a_try() -> None:
+    """Half open begins at `until_ns`, and so does what may close it; a nanosecond before is still under way from before."""
+    breaker = CircuitBreaker(failures=2)
+    row = told(("failed", 0), ("failed", 1)).recent
+    good = ran(3, 301)
+    assert stands(breaker, Portfolio(recent=(*row, good)), 302) == "closed"
+    early = attrs.evolve(good, started_ns=good.started_ns - 1)
+    assert stands(breaker, Portfolio(recent=(*row, early)), 302) == "half_open"
+
+
+def test_what_a_person_looked_at_hides_nothing_that_came_after() -> None:
+    """Executions before the resume and sweeps are left out, and the row goes on behind them."""
+    breaker = CircuitBreaker(failures=2)
+    row = told(*[("failed", second) for second in range(4)])
+    assert stands(breaker, attrs.evolve(row, looked_at=2), 5) == "open"
+    first, second, *_ = row.recent
+    swept = attrs.evolve(ran(9, 1, **KINDS["failed"]), plan=SWEEP)
+    assert stands(breaker, Portfolio(recent=(first, swept)), 5) == "closed"
+    assert stands(breaker, Portfolio(recent=(first, swept, second)), 5) == "open"
 
 
 async def test_a_restart_keeps_it(tmp_path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from triarb.exceptions import UsageError
-from triarb.model import Approved, Opportunity, Portfolio, Refused
+from triarb.model import Approved, Opportunity, Portfolio, Refused, Results
 from triarb.money import Money, Proxy
 from triarb.pricing import Valuation
 from triarb.risk import (
@@ -22,6 +22,7 @@ from triarb.risk import (
     RiskLimits,
     RiskPolicy,
 )
+from triarb.risk.marks import floor
 from triarb.testing.risk import NOW_NS, example_opportunities
 
 EXAMPLES = example_opportunities()
@@ -199,6 +200,40 @@ def test_residues_count_what_buying_them_takes() -> None:
     assert near(-refusal.numbers["residue"], -cost)
 
 
+@pytest.mark.parametrize("policy", [MaxDailyLoss, MaxDrawdown, MaxExposure])
+def test_a_limit_in_another_asset_that_is_used_up_refuses(policy) -> None:
+    """What is out reaches 100 USD: a cycle of BTC is refused for that, not for what it would be bound to."""
+    out = Portfolio(reserved={"USDT": Decimal(99)})
+    refusal = ask(policy("100 USD", MARKS), out, OF_BTC)
+    assert isinstance(refusal, Refused)
+    assert refusal.numbers["limit"] == "100 USD (99 USDT: USD = USDT, haircut 1 %)"
+    almost = ask(policy("100 USD", MARKS), Portfolio(reserved={"USDT": Decimal("98.5")}), OF_BTC)
+    bound = almost.max_loss if almost.max_amount is None else almost.max_amount
+    assert near(bound, sells("USDT", "BTC", OF_BTC) / 2)
+
+
+def test_drawdowns_of_two_start_assets_add_up() -> None:
+    """Both fell, and both count; below the limit the rest of it is what a cycle may lose, be it less than one."""
+    fallen = Portfolio(
+        results=Results(
+            since_peak={("BTC", "BTC"): Decimal(-4), ("USDT", "USDT"): Decimal(-15)},
+        )
+    )
+    cost = 4 / sells("USDT", "BTC") + 15
+    assert near(ask(MaxDrawdown("100 USDT", MARKS), fallen).max_loss, 100 - cost)
+    just = MaxDrawdown(Money(floor(cost) + Decimal("0.5"), "USDT"), MARKS)
+    assert Decimal("0.49") < ask(just, fallen).max_loss <= Decimal("0.5")
+
+
+def test_a_market_is_valued_by_the_depth_of_its_book() -> None:
+    """E18: 120 at the best price are less than the least depth of 200; the level behind it fills that, and its price counts."""
+    best, next_ = OF_BTC.books["BTC/USDT"].asks[:2]
+    assert (best.amount, next_.amount, next_.price) == (120, 120, Decimal("0.994731"))
+    deep = Valuation(["BTC/USDT"], min_depth="200 USDT", max_age_ms=10_000)
+    answer = ask(MaxNotional("100 USDT", Marks(deep)), Portfolio(), OF_BTC)
+    assert near(answer.max_amount, 100 / Fraction("0.994731"))
+
+
 def test_the_least_of_a_budget_is_surely_worth_it() -> None:
     """A minimum of 10 USD is more than 10 USDT, as the haircut may be needed, and rounded up."""
     policy = RemainingLossBudget("100 USD", "300 USDT", 10, "10 USD", MARKS)
@@ -254,3 +289,24 @@ def test_risk_limits_in_several_currencies() -> None:
         RiskLimits(**usd)
     same = RiskLimits(**usd, proxies=["USD = USDT, haircut 1 %"])
     assert ask(same, Portfolio()).max_amount == 99
+
+
+def test_every_limit_of_money_in_a_settings_file_is_valued() -> None:
+    """Proxies and markets serve each limit, not the obliged ones alone: 10 USD are 9.9 USDT, and 9.95 USDT are too much."""
+    usd = {
+        "min_edge_bps": 5,
+        "max_notional": "100 USD",
+        "max_daily_loss": "100 USD",
+        "proxies": ["USD = USDT, haircut 1 %"],
+    }
+    assert ask(RiskLimits(**usd, max_cycle_loss="10 USD"), Portfolio()).max_loss == Decimal("9.9")
+    most = Decimal("9.95")
+    for name, portfolio in (
+        ("exposure", Portfolio(reserved={"USDT": most})),
+        ("residue", Portfolio(residues={"USDT": most})),
+        ("drawdown", Portfolio(results=Results(since_peak={("USDT", "USDT"): -most}))),
+    ):
+        refusal = ask(RiskLimits(**usd, **{f"max_{name}": "10 USD"}), portfolio)
+        assert isinstance(refusal, Refused)
+        assert refusal.code == f"risk.{name}"
+        assert refusal.numbers["limit"] == "10 USD (9.9 USDT: USD = USDT, haircut 1 %)"

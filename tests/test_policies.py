@@ -12,9 +12,11 @@ from triarb.exceptions import UsageError
 from triarb.model import (
     Approved,
     Execution,
+    FeeSide,
     Fill,
     Health,
     LegResult,
+    Level,
     Opportunity,
     Order,
     OrderOutcome,
@@ -28,16 +30,26 @@ from triarb.model import (
 from triarb.pricing import make_plan, most_profitable_depth
 from triarb.pricing.sizes import Bounds
 from triarb.risk import (
+    Allowed,
     Cooldown,
+    Denied,
+    MaxAge,
     MaxConsecutiveLosses,
     MaxCycleLoss,
     MaxCyclesPerMinute,
+    MaxDailyLoss,
+    MaxDrawdown,
+    MaxEdge,
     MaxExposure,
     MaxLatency,
+    MaxLegs,
+    MaxNotional,
     MaxPerAsset,
     MaxRejectRate,
     MaxResidue,
+    MaxSkew,
     MaxSlippage,
+    MinEdge,
     MinStrandedEdge,
     RemainingLossBudget,
     RiskLimits,
@@ -120,6 +132,34 @@ def test_slippage_is_told_before_any_leg() -> None:
     assert beyond_slippage("A/B", Side.SELL, one, Decimal("0.998"), Decimal(10)) is not None
 
 
+@pytest.mark.parametrize(
+    ("fee_in", "bids", "bound"),
+    [
+        (FeeSide.RECEIVED, 1200, Fraction("480.024")),
+        (FeeSide.GIVEN, 1200, Fraction("480.024") * Fraction("1.0005")),
+        (FeeSide.RECEIVED, 120, 120 * 2 / Fraction("0.9995")),
+    ],
+    ids=["the first leg", "the first leg and its fee", "the second leg"],
+)
+def test_what_the_levels_near_enough_take_is_the_bound(fee_in, bids, bound) -> None:
+    """Within 1 bps of 2 are 120 at 2 and 120 at 2.0002 to buy, within 1 bps of 1.004 those at 1.004 to sell to."""
+    two = EXAMPLES["two legs"]
+    fee = attrs.evolve(two.cycle.legs[0].fee, charged_in=fee_in)
+    legs = [attrs.evolve(leg, fee=fee) for leg in two.cycle.legs]
+    legs[0] = attrs.evolve(legs[0], price=Decimal(2))
+    cycle = attrs.evolve(two.cycle, legs=tuple(legs))
+    levels = (("2", 120), ("2.0002", 120), ("2.0003", 9000)), (("1.004", bids), ("1.0038", 9000))
+    asked, bidden = (tuple(Level(Decimal(p), Decimal(a)) for p, a in side) for side in levels)
+    buy, sell = (two.books[leg.market.symbol] for leg in legs)
+    books = {
+        buy.symbol: attrs.evolve(buy, asks=asked),
+        sell.symbol: attrs.evolve(sell, bids=bidden),
+    }
+    slipping = attrs.evolve(two, cycle=cycle, nominated=cycle, books=books)
+    answer = ask(MaxSlippage(1), opportunity=slipping)
+    assert 0 <= bound - Fraction(answer.max_amount) < Fraction(1, 10**18)
+
+
 @pytest.mark.once
 @settings(max_examples=60)
 @given(opportunities(), st.integers(0, 60))
@@ -146,6 +186,13 @@ def test_an_edge_if_it_is_stranded() -> None:
     wide = ask(MinStrandedEdge(-220, gap_bps=200))
     assert wide == Approved(TRIANGLE, gap_bps=Decimal(200))
     assert isinstance(ask(MinStrandedEdge(-200, gap_bps=200)), Refused)
+
+
+def test_the_edge_if_it_is_stranded_is_exact() -> None:
+    """risk.stranded_edge: 0.9995 BTC that sell at 1.004, less 5 bps and 1 %, are 70.3371151 bps short: that much may be."""
+    two = EXAMPLES["two legs"]
+    assert isinstance(ask(MinStrandedEdge("-70.3371151"), opportunity=two), Approved)
+    assert isinstance(ask(MinStrandedEdge("-70.337115"), opportunity=two), Refused)
 
 
 @pytest.mark.once
@@ -222,6 +269,29 @@ def test_the_loss_budget_shrinks_with_legs_and_losses() -> None:
     gone = Portfolio(realised={("2020-09-13", "USDT"): Decimal(-200)})
     refused(ask(policy, gone), "risk.daily_loss")
     refused(ask(policy, opportunity=EXAMPLES["two legs"]), "risk.currency")
+
+
+def test_a_budget_of_less_than_can_be_counted_is_none() -> None:
+    """risk.loss_budget: a tenth of the last digit is nothing, which is no bound to trade within; 18 decimals are counted."""
+    least = "0.000000000000000001 USDT"
+    numbers = refused(ask(RemainingLossBudget(least, "90 USDT")), "risk.loss_budget")
+    assert numbers == {"budget": 0, "minimum": 0, "start": "USDT"}
+    assert ask(RemainingLossBudget(least, "90 USDT", 100)).max_amount == Decimal("1E-18")
+
+
+@pytest.mark.parametrize(("rolling", "amount"), [(True, 5), (False, 10)])
+def test_the_budget_of_risk_limits_counts_the_hours_that_they_do(rolling, amount) -> None:
+    """50 of 100 were lost yesterday, 20 hours ago: a tenth of what is left is 5 where any 24 hours count, else 10."""
+    ago_ns = NOW_NS - 20 * 60 * MINUTE_NS
+    totals = {"USDT": ((ago_ns - 1, Decimal(0)), (ago_ns, Decimal(-50)))}
+    limits = RiskLimits(
+        min_edge_bps=5,
+        max_notional="9000 USDT",
+        max_daily_loss="100 USDT",
+        loss_budget_percent=10,
+        rolling_24_hours=rolling,
+    )
+    assert ask(limits, Portfolio(results=Results(totals=totals))).max_amount == amount
 
 
 # Pace
@@ -317,6 +387,40 @@ def test_what_an_order_came_to_decides_whether_it_was_rejected() -> None:
     assert isinstance(ask(MaxLatency(400), after(slow)), Refused)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "reason", "traded", "rejected"),
+    [
+        (None, "no", False, True),
+        (None, "no", True, False),
+        (None, "", False, False),
+        (OrderOutcome.REJECTED, "", False, True),
+        (OrderOutcome.NEVER, "", False, True),
+        (OrderOutcome.EXPIRED, "late", False, False),
+    ],
+)
+def test_an_order_that_was_not_taken(outcome, reason, traded, rejected) -> None:
+    """By what was proven of it; where nothing was, by its reason, unless it traded: an order that ran out was taken."""
+    leg = execution().legs[0]
+    fills = leg.fills if traded else ()
+    leg = attrs.evolve(leg, outcome=outcome, reason=reason, fills=fills)
+    row = after(attrs.evolve(execution(), legs=(leg,)))
+    assert isinstance(ask(MaxRejectRate(0, orders=1), row), Refused) is rejected
+
+
+def test_a_pause_is_counted_from_the_last_that_lost() -> None:
+    """Neither what won nothing nor what won since makes it longer."""
+    lost, even, won = (
+        execution(ended_ns=NOW_NS + minutes * MINUTE_NS, result=result)
+        for minutes, result in enumerate(("-1", "0", "0.5"))
+    )
+    policy, row = (
+        MaxConsecutiveLosses(2, pause_minutes=5),
+        after(lost, even, won, health=Health(2, 2)),
+    )
+    assert policy.review(TRIANGLE, row, NOW_NS + 5 * MINUTE_NS) == Approved(TRIANGLE)
+    assert isinstance(policy.review(TRIANGLE, row, NOW_NS + 5 * MINUTE_NS - 1), Refused)
+
+
 def test_losses_in_a_row() -> None:
     """risk.consecutive_losses: by the ledger's count; after a pause, where one is given, one more may be tried."""
     lost = execution(result="-1")
@@ -329,6 +433,80 @@ def test_losses_in_a_row() -> None:
     early = paused.review(TRIANGLE, row, NOW_NS + 5 * MINUTE_NS - 1)
     assert isinstance(early, Refused)
     assert paused.review(TRIANGLE, row, NOW_NS + 5 * MINUTE_NS) == Approved(TRIANGLE)
+
+
+ROW = after(execution(result="-1"), health=Health(2, 2))
+LATE = Portfolio(results=Results(last_ended={"BTC/ETH": NOW_NS - 90 * NS_PER_SECOND}))
+OUT = Portfolio(reserved={"USDT": Decimal("70.50")}, residues={"USDT": Decimal("-10.5")})
+FALLEN = attrs.evolve(
+    OUT,
+    realised={("2020-09-13", "USDT"): Decimal("-9.5")},
+    results=Results(since_peak={("USDT", "USDT"): Decimal("-29.5")}),
+)
+REFUSALS = [
+    (MinEdge("99.9"), EMPTY, "an edge of 99.8325 bps is below 99.9 bps"),
+    (MaxEdge("99.8"), EMPTY, "an edge of 99.8325 bps is too good to be true"),
+    (
+        MinStrandedEdge("-50.50"),
+        EMPTY,
+        "stranded after leg 1 its edge is -101.1542 bps, below -50.5 bps",
+    ),
+    (MaxLegs(2), EMPTY, "3 legs are more than 2"),
+    (Allowed(["USDT", "BTC"]), EMPTY, "BTC/ETH is not allowed"),
+    (Denied(["ETH"]), EMPTY, "ETH is denied"),
+    (MaxAge(49), EMPTY, "its books are up to 50 ms old"),
+    (MaxSkew(29), EMPTY, "its books are 30 ms apart"),
+    (
+        MaxLatency(100),
+        after(execution(latency_ms=150)),
+        "legs took 150 ms of late, more than 100 ms",
+    ),
+    (
+        MaxRejectRate("33.50", orders=2),
+        after(execution(), execution(reason="no")),
+        "1 of 2 orders were not taken of late, more than 33.5 %",
+    ),
+    (MaxCyclesPerMinute(1), after(execution()), "1 cycles began within a minute, of at most 1"),
+    (Cooldown(market_seconds=300), LATE, "BTC/ETH was traded 90 s ago, and rests for 300 s"),
+    (TradingHours("20:01-06:00"), EMPTY, "12:26 UTC is not within 20:01-06:00"),
+    (
+        MaxConsecutiveLosses(2, pause_minutes=5),
+        ROW,
+        "2 losses in a row reach the limit of 2: nothing until 5 minutes after the last",
+    ),
+    (MaxExposure("70 USDT"), OUT, "70.5 USDT are out and reach the limit of 70 USDT"),
+    (MaxResidue("10 USDT"), OUT, "residues of 10.5 USDT are above the limit of 10 USDT"),
+    (
+        MaxDailyLoss("80 USDT"),
+        FALLEN,
+        (
+            "9.5 USDT lost by the executions that ended today "
+            "and 70.5 still out reach the limit of 80 USDT"
+        ),
+    ),
+    (
+        MaxDrawdown("100 USDT"),
+        FALLEN,
+        "results are 29.5 USDT below their highest, and 70.5 still out reach the limit of 100 USDT",
+    ),
+    (
+        MaxNotional("5 EUR"),
+        EMPTY,
+        "a limit of 5 EUR says nothing about USDT: no market is declared to value it by",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("policy", "portfolio", "sentence"),
+    REFUSALS,
+    ids=[type(policy).__name__ for policy, *_ in REFUSALS],
+)
+def test_a_refusal_says_in_a_sentence_what_is_and_what_may_be(policy, portfolio, sentence) -> None:
+    """A person reads what stands against which limit, in plain numbers and their unit."""
+    answer = ask(policy, portfolio)
+    assert isinstance(answer, Refused)
+    assert answer.sentence == sentence
 
 
 NONSENSE = {
