@@ -92,6 +92,14 @@ WRONG = {
         lambda: TradingHours("8-20"),
         "'8-20' are no hours of a day (such as 08:00-20:00, in UTC)",
     ),
+    "hours from midnight to midnight before": (
+        lambda: TradingHours("24:00-00:00"),
+        "'24:00-00:00' are no hours of a day (such as 08:00-20:00, in UTC)",
+    ),
+    "hours that are a number": (
+        lambda: TradingHours([8]),
+        "8 are no hours of a day (such as 08:00-20:00, in UTC)",
+    ),
     "no hours": (
         lambda: TradingHours([]),
         "no hours would allow nothing (such as 08:00-20:00, in UTC)",
@@ -219,6 +227,9 @@ def test_the_very_edge_of_what_makes_sense_is_allowed(make) -> None:
         ("22:00-06:00", 0, True),
         ("22:00-06:00", 6 * 3600 - 1, True),
         ("22:00-06:00", 6 * 3600, False),
+        ("24:00-06:00", 0, True),
+        ("24:00-06:00", 86_399, False),
+        ("00:00-24:00", 86_399, True),
     ],
 )
 def test_hours_begin_and_end_at_their_minute(hours, second, open_) -> None:
@@ -228,14 +239,16 @@ def test_hours_begin_and_end_at_their_minute(hours, second, open_) -> None:
     assert isinstance(answer, Approved) is open_
 
 
-def test_hours_that_are_over_are_told_all() -> None:
+@pytest.mark.parametrize("now", ["23:59", "00:00", "02:00", "20:00"])
+def test_hours_that_are_over_are_told_all(now) -> None:
     """risk.hours: the time now, by UTC, and when it may be."""
-    at_ns = (19_000 * 86_400 + 23 * 3600 + 59 * 60) * NS_PER_SECOND
+    hours, minutes = map(int, now.split(":"))
+    at_ns = (19_000 * 86_400 + hours * 3600 + minutes * 60) * NS_PER_SECOND
     answer = ask(TradingHours(["01:00-02:00", "12:00-13:00"]), now_ns=at_ns)
     assert answer == Refused(
         "risk.hours",
-        "23:59 UTC is not within 01:00-02:00, 12:00-13:00",
-        {"now": "23:59", "hours": "01:00-02:00, 12:00-13:00"},
+        f"{now} UTC is not within 01:00-02:00, 12:00-13:00",
+        {"now": now, "hours": "01:00-02:00, 12:00-13:00"},
     )
 
 

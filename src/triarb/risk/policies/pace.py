@@ -30,10 +30,9 @@ def _not_negative(_instance: object, attribute: "attrs.Attribute[Any]", value: A
 
 
 def _as_hours(value: Collection[str]) -> tuple[str, ...]:
-    hours = (value,) if isinstance(value, str) else tuple(value)
+    hours: tuple[Any, ...] = (value,) if isinstance(value, str) else tuple(value)
     for text in hours:
-        match = _HOURS.fullmatch(text)
-        if match is None or _minutes(text)[0] == _minutes(text)[1]:
+        if not isinstance(text, str) or not _HOURS.fullmatch(text) or _empty(*_minutes(text)):
             raise UsageError(f"{text!r} are no hours of a day", hint="such as 08:00-20:00, in UTC")
     if not hours:
         raise UsageError("no hours would allow nothing", hint="such as 08:00-20:00, in UTC")
@@ -45,6 +44,11 @@ def _minutes(hours: str) -> tuple[int, int]:
     if max(begin, end) > DAY_MINUTES:
         raise UsageError(f"{hours!r} go past the end of a day", hint="24:00 is its end")
     return begin, end
+
+
+def _empty(begin: int, end: int) -> bool:
+    """Whether no minute is within: 24:00 is where the next day begins."""
+    return begin in (end, end + DAY_MINUTES)
 
 
 @attrs.frozen
