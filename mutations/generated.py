@@ -57,11 +57,15 @@ ROOMS = (
             for name in ("course", "executor", "halt", "proving", "recovery", "resolving")
         ),
         (
+            "test_changed_rules.py",
             "test_execution.py",
+            "test_execution_crashes.py",
             "test_execution_recovery.py",
             "test_execution_unwinding.py",
             "test_halt.py",
+            "test_parallel.py",
             "test_proving.py",
+            "test_resolving.py",
         ),
     ),
     Room(
