@@ -160,6 +160,24 @@ def test_what_the_levels_near_enough_take_is_the_bound(fee_in, bids, bound) -> N
     assert 0 <= bound - Fraction(answer.max_amount) < Fraction(1, 10**18)
 
 
+def test_what_the_last_leg_takes_is_told_in_the_start_asset() -> None:
+    """USDT buy half as many BTC, sold for as many ETH, less 5 bps each: 120 at 0.988631 take so many, the next is too far."""
+    first, second, third = TRIANGLE.cycle.legs
+    first = attrs.evolve(first, price=Decimal(2))
+    cycle = attrs.evolve(TRIANGLE.cycle, legs=(first, second, third))
+    buy, sell, last = (TRIANGLE.books[leg.market.symbol] for leg in cycle.legs)
+    assert last.asks[0] == Level(Decimal("0.988631"), Decimal(120))
+    books = {
+        buy.symbol: attrs.evolve(buy, asks=(Level(Decimal(2), Decimal(9000)),)),
+        sell.symbol: attrs.evolve(sell, bids=(Level(Decimal(1), Decimal(9000)),)),
+        last.symbol: last,
+    }
+    deep = attrs.evolve(TRIANGLE, cycle=cycle, nominated=cycle, books=books)
+    bound = 120 * Fraction("0.988631") / (Fraction("0.9995") / 2 * Fraction("0.9995"))
+    answer = ask(MaxSlippage(1), opportunity=deep)
+    assert 0 <= bound - Fraction(answer.max_amount) < Fraction(1, 10**18)
+
+
 @pytest.mark.once
 @settings(max_examples=60)
 @given(opportunities(), st.integers(0, 60))

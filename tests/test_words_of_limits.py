@@ -199,6 +199,7 @@ def test_what_is_no_number_is_named_by_its_limit(make, name) -> None:
 EDGES = {
     "no more than max_edge_bps": lambda: limits(min_edge_bps=500),
     "a breaker": lambda: CircuitBreaker(failures=50, recovery_seconds=1_000_000_000),
+    "no gap": lambda: MinStrandedEdge(-1, gap_bps=0),
     "a gap of all": lambda: MinStrandedEdge(-1, gap_bps=10_000),
     "as many cycles as are told of": lambda: MaxCyclesPerMinute(50),
     "all orders": lambda: MaxRejectRate(100),
@@ -357,6 +358,8 @@ def test_a_limit_that_nothing_values_names_the_asset() -> None:
     spent = Portfolio(reserved={"BTC": D(1)})
     refusal = ask(MaxExposure("100 USDT"), spent)
     assert "says nothing about BTC" in refusal.sentence
+    least = ask(RemainingLossBudget("100 USDT", "90 USDT", 10, "5 EUR"))
+    assert "a limit of 5 EUR says nothing about USDT" in least.sentence
 
 
 def test_a_budget_of_a_day_that_is_lost_leaves_nothing() -> None:
