@@ -9,6 +9,7 @@ import pytest
 from triarb.clock import NS_PER_SECOND
 from triarb.exceptions import UsageError
 from triarb.model import Approved, FeeCheck, Health, Opportunity, Portfolio, Refused, Results, Side
+from triarb.money import Money
 from triarb.pricing import unwind_ratio
 from triarb.risk import (
     AllOf,
@@ -149,6 +150,10 @@ WRONG = {
             "(a cycle starts in one asset: give all limits in it, or a valuation)"
         ),
     ),
+    "a bound of no cycle": (
+        lambda: Marks().hold(Money.parse("1 USDT"), None, NOW_NS).bound(D(1)),
+        "a bound is of a cycle, and none is told (hold it for one)",
+    ),
     "zero money": (
         lambda: limits(max_drawdown="0 USDT"),
         "max_drawdown is 0 USDT (it must be above zero, and no float)",
@@ -197,6 +202,7 @@ def test_what_is_no_number_is_named_by_its_limit(make, name) -> None:
 
 
 EDGES = {
+    "no edge at all": lambda: limits(min_edge_bps=0),
     "no more than max_edge_bps": lambda: limits(min_edge_bps=500),
     "a breaker": lambda: CircuitBreaker(failures=50, recovery_seconds=1_000_000_000),
     "no gap": lambda: MinStrandedEdge(-1, gap_bps=0),
