@@ -214,6 +214,54 @@ async def test_what_trying_again_cannot_mend_is_not_tried_again():
     await asyncio.sleep(0)
 
 
+async def test_a_ledger_that_raises_what_it_must_not_loses_nothing(tmp_path):
+    """E3: whatever a ledger of somebody's own raises, all that was learned from then on is kept, and nothing is intended."""
+    written, file = [], tmp_path / "x.jsonl"
+
+    class Broken:
+        async def append(self, *events):
+            written.extend(events)
+            if len(written) > 1:
+                raise ZeroDivisionError("by its own mistake")
+
+    record = Record(Broken(), None, Unwritten(file))
+    events = [RunEnded(n, 0, "x", "paper", {}, {}) for n in range(4)]
+    record.learn(events[0])
+    await record.settled()
+    record.learn(events[1])
+    record.learn(events[2])
+    with pytest.raises(LedgerError, match="ZeroDivisionError: by its own mistake") as caught:
+        await record.durable()
+    assert caught.value.code == "ledger.unwritten"
+    record.learn(events[3])
+    with pytest.raises(LedgerError, match="not in the ledger"):
+        await record.intend(events[0])
+    assert written == events[:3]  # together, and not again
+    assert [decode(line) for line in file.read_text().splitlines()] == events[1:]
+
+
+async def test_whoever_cancels_the_wait_does_not_cancel_the_writing():
+    """E3: a record goes on writing what was learned, and whoever waits next sees it done."""
+    written, may_write = [], asyncio.Event()
+
+    class Slow:
+        async def append(self, *events):
+            await may_write.wait()
+            written.extend(events)
+
+    record = Record(Slow(), None, Unwritten())
+    event = RunEnded(0, 0, "x", "paper", {}, {})
+    record.learn(event)
+    waiting = asyncio.ensure_future(record.durable())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    may_write.set()
+    await record.durable()
+    assert written == [event]
+
+
 # A file that is gone
 
 

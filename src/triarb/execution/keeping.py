@@ -125,6 +125,9 @@ class Record:
                     await self._append(*events)
                 except LedgerError as error:
                     self.failure = error
+                except Exception as error:  # noqa: BLE001 - a ledger of somebody's own; what it was told is lost all the same
+                    wrong = f"it raised {type(error).__name__}: {error}"
+                    self.failure = LedgerError(wrong, code="ledger.broken")
             if self.failure is not None:
                 for event in events:
                     self._unwritten.keep(event, self.failure)
