@@ -129,11 +129,12 @@ def attempt(room: Room) -> tuple[int, int, list[str]]:
             print((copy / "output").read_text().rpartition("\r")[2][-2000:])
             return 0, 0, []
         counts = json.loads(told.read_text())
-        survivors = [line.partition(":")[0].strip() for line in asked(copy, env, "results")]
+        results = [line.partition(":") for line in asked(copy, env, "results")]
+        survivors = [name.strip() for name, _, end in results if end.strip() not in FOUND]
         changes = [" ".join(changed_lines(asked(copy, env, "show", name))) for name in survivors]
         shown = [
-            f"{name.rpartition('.')[2]}: {told}"
-            for name, told in zip(survivors, changes, strict=True)
+            f"{name.rpartition('.')[2]}: {change}"
+            for name, change in zip(survivors, changes, strict=True)
         ]
         return sum(counts[kind] for kind in FOUND), counts["total"], shown
 

@@ -150,6 +150,20 @@ WRONG = {
             "(a cycle starts in one asset: give all limits in it, or a valuation)"
         ),
     ),
+    "proxies in one text": (
+        lambda: Marks(proxies="USD = USDT, haircut 1 %"),
+        (
+            "'USD = USDT, haircut 1 %' is one text, not a list of proxies "
+            "(write ['USD = USDT, haircut 1 %'])"
+        ),
+    ),
+    "two proxies": (
+        lambda: Marks(proxies=["USD = USDT, haircut 1 %", "USD = USDC, haircut 2 %"]),
+        (
+            "USD = USDT, haircut 1 % is not the only proxy of it "
+            "(one asset stands for each currency)"
+        ),
+    ),
     "a bound of no cycle": (
         lambda: Marks().hold(Money.parse("1 USDT"), None, NOW_NS).bound(D(1)),
         "a bound is of a cycle, and none is told (hold it for one)",
