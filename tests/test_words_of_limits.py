@@ -63,6 +63,26 @@ WRONG = {
         "ETH has two limits (one amount for each asset)",
     ),
     "a percentage": (lambda: MaxRejectRate(101), "percent is 101 (0 to 100, such as 10)"),
+    "a slippage of limits": (
+        lambda: limits(max_slippage_bps=-1),
+        "max_slippage_bps is -1 (0 or more)",
+    ),
+    "few in limits": (
+        lambda: limits(max_cycles_per_minute=51),
+        "max_cycles_per_minute is 51 (the ledger tells of the last 50 executions)",
+    ),
+    "hours of limits that are a number": (
+        lambda: limits(hours=8),
+        "8 are no hours of a day (such as 08:00-20:00, in UTC)",
+    ),
+    "names that are a number": (
+        lambda: limits(deny=5),
+        "5 is one int, not names (write [5])",
+    ),
+    "amounts that are a number": (
+        lambda: limits(max_per_asset=5),
+        "5 is one int, not amounts (write [5])",
+    ),
     "a percentage of limits": (
         lambda: limits(loss_budget_percent=-1),
         "loss_budget_percent is -1 (0 to 100, such as 10)",
@@ -110,7 +130,7 @@ WRONG = {
         "'08:00-24:30' go past the end of a day (24:00 is its end)",
     ),
     "a gap": (lambda: MinStrandedEdge(-1, gap_bps="10000.5"), "gap_bps is 10000.5 (0 to 10000)"),
-    "a slippage": (lambda: MaxSlippage(-2), "a slippage of -2 bps cannot be (0 or more)"),
+    "a slippage": (lambda: MaxSlippage(-2), "bps is -2 (0 or more)"),
     "no policy": (AllOf, "no policy at all would approve everything (name at least one)"),
     "a breaker's count": (
         lambda: CircuitBreaker(failures=51),

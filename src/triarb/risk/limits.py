@@ -1,7 +1,6 @@
 """RiskLimits: the usual policies, composed, in the words of a settings file."""
 
 import functools
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -47,6 +46,9 @@ from triarb.risk.settings import (
     as_names,
     as_optional_money,
     as_percent,
+    as_slippage,
+    few,
+    one_or_several,
     positive,
     whole,
 )
@@ -71,7 +73,7 @@ def _as_stranded_edge(value: _Bps) -> Decimal | None:
 
 
 def _as_slippage(value: _Bps) -> Decimal | None:
-    return None if value is None else parse_bps(value, "max_slippage_bps")
+    return None if value is None else as_slippage(value, "max_slippage_bps")
 
 
 def _as_rejects(value: _Bps) -> Decimal | None:
@@ -80,10 +82,6 @@ def _as_rejects(value: _Bps) -> Decimal | None:
 
 def _as_budget(value: _Bps) -> Decimal | None:
     return None if value is None else as_percent(value, "loss_budget_percent")
-
-
-def _as_hours(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -158,7 +156,7 @@ class RiskLimits(RiskPolicy):
         default=None, converter=as_optional_money, validator=_optional(positive)
     )
     max_consecutive_losses: int | None = attrs.field(default=None, validator=_optional(whole))
-    max_cycles_per_minute: int | None = attrs.field(default=None, validator=_optional(whole))
+    max_cycles_per_minute: int | None = attrs.field(default=None, validator=_optional(few))
     cycle_cooldown_seconds: int | None = attrs.field(default=None, validator=_optional(whole))
     market_cooldown_seconds: int | None = attrs.field(default=None, validator=_optional(whole))
     max_latency_ms: int | None = attrs.field(default=None, validator=_optional(whole))
@@ -169,7 +167,7 @@ class RiskLimits(RiskPolicy):
     min_notional: Money | None = attrs.field(
         default=None, converter=as_optional_money, validator=_optional(positive)
     )
-    hours: tuple[str, ...] = attrs.field(default=(), converter=_as_hours)
+    hours: tuple[str, ...] = attrs.field(default=(), converter=one_or_several)
     allow: frozenset[str] = attrs.field(default=frozenset(), converter=as_names)
     deny: frozenset[str] = attrs.field(default=frozenset(), converter=as_names)
     rolling_24_hours: bool = True

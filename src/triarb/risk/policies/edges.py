@@ -22,7 +22,7 @@ from triarb.pricing import unwind_ratio
 from triarb.pricing.legs import unit_given
 from triarb.risk.marks import floor
 from triarb.risk.policy import RiskPolicy
-from triarb.risk.settings import as_bps, as_max_edge, as_min_edge
+from triarb.risk.settings import as_bps, as_max_edge, as_min_edge, as_slippage
 
 
 @attrs.frozen
@@ -109,11 +109,7 @@ class MaxSlippage(RiskPolicy):
     level of its book that is further away. Before each leg, ask `beyond_slippage`.
     """
 
-    bps: Decimal = attrs.field(converter=as_bps)
-
-    def __attrs_post_init__(self) -> None:
-        if self.bps < 0:
-            raise UsageError(f"a slippage of {plain(self.bps)} bps cannot be", hint="0 or more")
+    bps: Decimal = attrs.field(converter=as_slippage)
 
     def review(
         self, opportunity: Opportunity, _portfolio: Portfolio, _now_ns: int, /

@@ -8,20 +8,12 @@ import attrs
 
 from triarb.clock import NS_PER_SECOND
 from triarb.exceptions import UsageError
-from triarb.model import RECENT, Approved, Opportunity, Portfolio, Refused
+from triarb.model import Approved, Opportunity, Portfolio, Refused
 from triarb.risk.policy import RiskPolicy
-from triarb.risk.settings import whole
+from triarb.risk.settings import few, one_or_several
 
 DAY_MINUTES: Final = 24 * 60
 _HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
-
-
-def _few(_instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    whole(_instance, attribute, value)
-    if value > RECENT:
-        raise UsageError(
-            f"{attribute.name} is {value}", hint=f"the ledger tells of the last {RECENT} executions"
-        )
 
 
 def _not_negative(_instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -30,7 +22,7 @@ def _not_negative(_instance: object, attribute: "attrs.Attribute[Any]", value: A
 
 
 def _as_hours(value: Collection[str]) -> tuple[str, ...]:
-    hours: tuple[Any, ...] = (value,) if isinstance(value, str) else tuple(value)
+    hours = one_or_several(value)
     for text in hours:
         if not isinstance(text, str) or not _HOURS.fullmatch(text) or _empty(*_minutes(text)):
             raise UsageError(f"{text!r} are no hours of a day", hint="such as 08:00-20:00, in UTC")
@@ -55,7 +47,7 @@ def _empty(begin: int, end: int) -> bool:
 class MaxCyclesPerMinute(RiskPolicy):
     """At most `cycles` begin within any 60 seconds, those that traded nothing included. Refuses ``risk.pace``."""
 
-    cycles: int = attrs.field(validator=_few)
+    cycles: int = attrs.field(validator=few)
 
     def review(
         self, opportunity: Opportunity, portfolio: Portfolio, now_ns: int, /
