@@ -20,6 +20,9 @@ ROOT = Path(__file__).parent.parent
 LEAST = 0.85
 """How many of a room's mistakes a test must find."""
 
+PATIENCE = 1.5
+"""How many times as long as its tests usually take a mistake may run that makes them wait for ever, on a clock of their own."""
+
 COPIED = ("src", "tests", "docs", "conftest.py", "pyproject.toml", "README.md")
 FOUND = ("killed", "timeout", "segfault", "suspicious")
 
@@ -161,6 +164,7 @@ def configured(room: Room) -> str:
         f"\n[tool.mutmut]\nsource_paths = ['src']\nonly_mutate = {json.dumps(changed)}\n"
         f"pytest_add_cli_args_test_selection = {json.dumps(tests)}\n"
         'also_copy = ["tests", "docs", "conftest.py", "README.md"]\n'
+        f"timeout_multiplier = {PATIENCE}\n"
     )
 
 
