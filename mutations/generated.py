@@ -68,6 +68,7 @@ ROOMS = (
             "test_halt.py",
             "test_parallel.py",
             "test_proving.py",
+            "test_refresh.py",
             "test_resolving.py",
         ),
     ),

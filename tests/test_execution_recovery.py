@@ -9,7 +9,7 @@ from triarb.exceptions import GatewayUnavailable, LedgerError, UsageError
 from triarb.execution import recover
 from triarb.execution.resolving import flow, resolution, resolve
 from triarb.ledger import SqlLedger
-from triarb.market import RateTable
+from triarb.market import FeeSchedule, RateTable
 from triarb.model import (
     Answered,
     Balance,
@@ -19,9 +19,12 @@ from triarb.model import (
     Filled,
     Halted,
     Intended,
+    Market,
     NotFound,
     Order,
     OrderOutcome,
+    OrderState,
+    OrderStatus,
     Outcome,
     Proven,
     Purpose,
@@ -351,3 +354,31 @@ async def test_a_flow_of_no_exact_number_is_refused(ledger, amount):
     with pytest.raises(UsageError):
         await flow(ledger, "USDT", D(1), 5, None)
     assert ledger.portfolio().balances == {"USDT": 1000}
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the exchange's", "by its symbol"])
+async def test_an_order_beyond_the_plan_is_proven_on_its_own_market(ledger, told):
+    """A9, I3: an unwinding order of a market that no leg trades, by what the exchange says of it, or by its symbol alone."""
+    order = Order("triabcdn1l4a0", "XRP/EUR", Side.BUY, D(10), D(2))
+    fill = Fill("9", order.client_id, "XRP/EUR", "XRP", "EUR", Side.BUY, D(2), D(10), {"XRP": D(0)})
+    await cut_off(ledger, Proven(0, 1, ORDER.client_id, OrderOutcome.EXPIRED, "nothing"))
+    await ledger.append(Intended(0, 1, 4, order, purpose=Purpose.UNWIND))
+
+    class Telling(Silent):
+        async def markets(self):
+            if not told:
+                raise GatewayUnavailable("no markets", code="x")
+            return [Market("XRP/EUR", "XRP", "EUR")]
+
+        async def fees(self, symbols=None, /):
+            return FeeSchedule.flat("10")
+
+        async def look_up(self, client_id, symbol, /):
+            assert (client_id, symbol) == (order.client_id, order.symbol)
+            return OrderState(client_id, symbol, OrderStatus.FILLED, D(10), D(10), (fill,))
+
+    found = await recovered(ledger, Telling(USDT=1000, XRP=10, EUR=-20))
+    assert found.proven == {order.client_id: OrderOutcome.FILLED}
+    [end] = found.ended
+    assert [result.outcome for result in end.further] == [OrderOutcome.FILLED]
+    assert end.residues == {"XRP": 10, "EUR": -20}

@@ -83,7 +83,8 @@ def test_a_halt_that_cannot_be_written_holds_in_memory(tmp_path):
     latch = HaltLatch(tmp_path / "nowhere" / "x.halt")
     with pytest.raises(LedgerError, match="not durable") as caught:
         latch.set("now")
-    assert caught.value.code == "halt.file"
+    mend = "it holds until this process ends; make that file by hand before another one starts"
+    assert (caught.value.code, caught.value.hint) == ("halt.file", mend)
     assert latch.reason == "now"
 
 
@@ -92,8 +93,9 @@ def test_a_halt_that_cannot_be_lifted_stays(tmp_path):
     folder = tmp_path / "x.halt"
     folder.mkdir()
     latch = HaltLatch(folder)
-    with pytest.raises(LedgerError, match="stays"):
+    with pytest.raises(LedgerError, match="stays") as caught:
         latch.lift()
+    assert (caught.value.code, caught.value.hint) == ("halt.file", "remove that file by hand")
     assert latch.reason
 
 
@@ -101,9 +103,10 @@ def test_a_latch_in_memory_needs_no_file(file):
     """Set, moved to a file, and lifted; an empty reason is one too."""
     latch = HaltLatch()
     latch.set("")
-    assert latch.reason
+    assert latch.reason == "no reason was given"
     latch.keep_in(file)
     assert HaltLatch(file).reason == latch.reason
+    assert file.stat().st_mode & 0o777 == 0o600  # for nobody else to read
     latch.lift()
     assert not file.exists()
 

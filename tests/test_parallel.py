@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from triarb.clock import ManualClock
 from triarb.engine import Engine
 from triarb.exceptions import LedgerError, TradingRefused, UsageError
-from triarb.execution import ExecutionContext, ParallelExecutor, Unwinding
+from triarb.execution import ExecutionContext, ParallelExecutor, SequentialExecutor, Unwinding
 from triarb.execution.at_once import given as given_by
 from triarb.execution.rebalancing import imbalance, next_turn
 from triarb.execution.unwinding import fresh_view
@@ -32,6 +32,7 @@ from triarb.model import (
     OrderBook,
     OrderOutcome,
     Outcome,
+    Portfolio,
     Purpose,
     Quote,
     Refused,
@@ -39,6 +40,7 @@ from triarb.model import (
     Submission,
     SubmissionStatus,
 )
+from triarb.money import plain
 from triarb.risk import RiskLimits
 from triarb.simulation import MatchingEngine
 from triarb.testing import check_executor
@@ -190,6 +192,52 @@ async def test_a_plan_that_gives_too_much_is_refused(most, held, code):
     assert (execution.outcome, execution.reason.code) == (Outcome.NOTHING, code)
     assert venue.sent == []
     assert [type(event) for event in ledger.events] == [ExecutionStarted, ExecutionEnded]
+
+
+def test_what_is_refused_is_told_to_the_last_unit():
+    """I6: as much as is stated and free passes; a unit less of either refuses, with the asset and both amounts."""
+    gives = given_by(PLAN)
+    held = Portfolio(balances=gives)
+    assert ParallelExecutor(max_given=gives).refuses(PLAN, held) is None
+    less = gives["BTC"] - D("0.001")
+    assert ParallelExecutor(max_given={**gives, "BTC": less}).refuses(PLAN, held) == Refused(
+        "parallel.exposure",
+        f"it gives {plain(gives['BTC'])} BTC, and at most {plain(less)} may be given",
+        {"asset": "BTC", "amount": gives["BTC"], "most": less},
+    )
+    short = Portfolio(balances={**gives, "BTC": less})
+    assert ParallelExecutor(max_given=gives).refuses(PLAN, short) == Refused(
+        "parallel.balance",
+        f"it gives {plain(gives['BTC'])} BTC, and {plain(less)} is free",
+        {"asset": "BTC", "amount": gives["BTC"], "free": less},
+    )
+
+
+@pytest.mark.parametrize(
+    ("most", "words"),
+    [
+        (["5 USDT"], 'max_given is [\'5 USDT\'] (such as {"USDT": "150"})'),
+        (
+            {"USDT": 0.5},
+            'max_given of USDT: 0.5 is a float, not an exact number (give text, such as "5")',
+        ),
+        ({"USDT": "-1"}, "max_given of USDT is -1 (give 0 or more)"),
+    ],
+    ids=["no mapping", "a float", "below zero"],
+)
+def test_amounts_of_nonsense_are_named(most, words):
+    """The asset, the value, and what to write instead."""
+    with pytest.raises(UsageError) as caught:
+        ParallelExecutor(max_given=most)
+    assert str(caught.value) == words
+
+
+def test_it_is_set_as_it_was_told():
+    """Seconds are what was given, the same by default as of legs one after the other; nothing of an asset may be given, too."""
+    told = ParallelExecutor(max_given={"USDT": "0"}, leg_seconds=3, cycle_seconds=9, send_seconds=2)
+    settings_ = told.settings
+    assert (settings_.leg_seconds, settings_.cycle_seconds, settings_.send_seconds) == (3, 9, 2)
+    assert ParallelExecutor(max_given={}).settings == SequentialExecutor().settings
 
 
 async def test_an_engine_declines_what_its_executor_refuses():
