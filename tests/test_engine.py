@@ -1,7 +1,9 @@
 """The engine: one path from quotes to a settled execution, and a clean end however it ends."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from decimal import Decimal
 
 import attrs
@@ -538,6 +540,24 @@ async def test_one_engine_at_a_time_is_open_on_a_ledger():
         await first.__aexit__()
         async with second:
             assert ledger.portfolio().balances == held
+
+
+async def test_an_engine_that_nobody_has_any_more_keeps_no_ledger():
+    """I15: what was opened and then forgotten neither blocks its ledger nor holds it in memory."""
+
+    async def forgotten(ledger):
+        async with replay(quote(100)) as gateway:
+            await Engine(gateway, risk=LIMITS, ledger=ledger).__aenter__()
+
+    async with SqlLedger("sqlite://") as ledger:
+        await forgotten(ledger)
+        gc.collect()
+        async with replay(quote(100)) as gateway, Engine(gateway, risk=LIMITS, ledger=ledger):
+            pass
+    kept = weakref.ref(ledger)
+    del ledger
+    gc.collect()
+    assert kept() is None
 
 
 async def test_a_halt_before_the_engine_is_open_holds():

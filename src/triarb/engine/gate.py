@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from triarb.exceptions import LedgerError
 from triarb.execution.halt import HaltLatch, halt_file
@@ -11,9 +12,6 @@ from triarb.execution.keeping import UNWRITTEN, Unwritten, unwritten_file
 from triarb.execution.sending import Outgoing
 from triarb.ledger import Ledger
 from triarb.model import Order, Purpose, Refused
-
-_OPEN: Final[list[Ledger]] = []
-"""The ledgers on which an engine of this process is open: a lock beside a file does not see a second one."""
 
 
 class Gate:
@@ -24,6 +22,7 @@ class Gate:
 
     Attributes:
         latch: what shuts it.
+        ledger: whose orders pass here; None while its engine is not open.
         outgoing: the orders that passed it and are not answered yet.
         unwritten: where events go that the ledger does not take.
     """
@@ -33,7 +32,7 @@ class Gate:
         self.outgoing = Outgoing()
         self.unwritten = Unwritten()
         self._freeze = freeze
-        self._ledger: Ledger | None = None
+        self.ledger: Ledger | None = None
 
     def belongs_to(self, ledger: Ledger, file: Path | None) -> None:
         """Guard the orders of `ledger`, and keep in files beside `file` what needs no ledger.
@@ -42,27 +41,26 @@ class Gate:
             LedgerError: another engine of this process is open on it (``ledger.in_use``); or a halt from before could not
                 be made durable (``halt.file``), which holds nevertheless.
         """
-        if any(other is ledger for other in _OPEN):
+        if any(gate.ledger is ledger for gate in _GATES):
             raise LedgerError(
                 f"another engine of this process is open on {ledger!r}",
                 code="ledger.in_use",
                 hint="one engine trades on a ledger: close that one first, or give this one a ledger of its own",
             )
-        _OPEN.append(ledger)
-        self._ledger = ledger
+        self.ledger = ledger
+        _GATES.add(self)
         if file is not None:
             self.unwritten = Unwritten(unwritten_file(file))
             self.latch.keep_in(halt_file(file))
 
     def leave(self) -> None:
         """Let other engines have the ledger."""
-        _OPEN[:] = [other for other in _OPEN if other is not self._ledger]
-        self._ledger = None
+        self.ledger = None
 
     @property
     def halted(self) -> str | None:
         """Why it is shut. The latch first: the ledger may still be writing it; an earlier engine's may be there only."""
-        on_record = self._ledger.portfolio().halted if self._ledger is not None else None
+        on_record = self.ledger.portfolio().halted if self.ledger is not None else None
         return self.latch.reason or on_record
 
     def ask(self, _order: Order, purpose: Purpose) -> Refused | None:
@@ -91,3 +89,7 @@ class Gate:
                 with suppress(LedgerError):  # then it holds in memory; the first word counts
                     self.latch.set(error.message)
             raise
+
+
+_GATES: Final[WeakSet[Gate]] = WeakSet()
+"""Those of this process: a lock beside a file does not see its second engine. An engine that nobody has any more is none."""
