@@ -168,6 +168,7 @@ def test_one_at_a_time_when_half_open() -> None:
         "half_open",
         "execution 3 has shown how it goes",
     )
+    assert refusal.sentence.startswith("the circuit breaker is half open: 2 in a row did not")
     assert isinstance(breaker.review(TRIANGLE, attrs.evolve(told(), open=(1,)), NOW_NS), Approved)
 
 

@@ -139,6 +139,24 @@ def looked_up(status=OrderStatus.FILLED, part=1):
     return lambda order: filled(status, part)(order).state
 
 
+async def test_a_gateway_may_say_sides_and_statuses_as_plain_words():
+    """One of somebody's own that says "buy" and "filled" is understood, and books what one does that says `Side.BUY`."""
+
+    def in_plain_words(answer):
+        def told(order):
+            state = answer(order).state
+            fills = tuple(attrs.evolve(fill, side=str(fill.side)) for fill in state.fills)
+            return Submission(ACCEPTED, attrs.evolve(state, status=str(state.status), fills=fills))
+
+        return told
+
+    answer = filled()
+    named, _, _ = await run(Scripted([answer] * 3))
+    plain, _, _ = await run(Scripted([in_plain_words(answer)] * 3))
+    assert named.outcome is plain.outcome is Outcome.COMPLETED
+    assert named.changes == plain.changes
+
+
 async def test_sequential_executor_conforms():
     """The default executor passes the check that authors of executors run."""
     await check_executor(SequentialExecutor)

@@ -89,7 +89,7 @@ class ExecutionContext:
         if refused() is None:
             with self.outgoing.passing(order, purpose), last_word(refused):
                 answer = await submitted(order, self.gateway)
-            if not found or answer.status is not SubmissionStatus.REJECTED:
+            if not found or answer.status != SubmissionStatus.REJECTED:
                 return answer
         return found[0]
 

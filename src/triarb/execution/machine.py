@@ -209,9 +209,9 @@ def _answered(state: LegState, answer: Submission, now_ns: int) -> LegState:
     )
     if answer.reason:
         state = attrs.evolve(state, trouble=answer.reason)
-    if answer.status is SubmissionStatus.REJECTED and not state.seen and not state.fills:
+    if answer.status == SubmissionStatus.REJECTED and not state.seen and not state.fills:
         return _done(state, OrderOutcome.REJECTED, answer.reason)
-    if answer.status is SubmissionStatus.ACCEPTED:
+    if answer.status == SubmissionStatus.ACCEPTED:
         state = attrs.evolve(state, seen=True)
         if answer.state is not None:
             state = _told(state, answer.state, now_ns)

@@ -17,7 +17,7 @@ def contradiction(state: object, order: Order, market: Market) -> str | None:
         return f"its amount is {state.amount}, not {order.amount}"
     if not _is_exact(state.filled) or not 0 <= state.filled <= order.amount:
         return f"{state.filled} of {order.amount} are said to be filled"
-    if state.status is OrderStatus.FILLED and not state.filled:
+    if state.status == OrderStatus.FILLED and not state.filled:
         return "it is said to be filled, with nothing"
     try:
         return next(_false_fills(state.fills, order, market), None) or _too_much(state, order)
@@ -57,7 +57,7 @@ def _false_fills(fills: Iterable[Fill], order: Order, market: Market) -> Iterato
             if abs(fee) > traded.get(asset, abs(fee)):
                 yield f"{name} was charged {fee} {asset}, and traded {traded[asset]}"
         worse = order.price is not None and (
-            fill.price > order.price if order.side is Side.BUY else fill.price < order.price
+            fill.price > order.price if order.side == Side.BUY else fill.price < order.price
         )
         if worse:
             yield f"{name} is at {fill.price}, beyond the limit of {order.price}"

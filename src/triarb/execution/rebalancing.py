@@ -87,7 +87,7 @@ def imbalance(plan: Plan, fills: Iterable[Fill]) -> Imbalance:
     changes: dict[str, Decimal] = {}
     for fill in fills:
         moved = fill.changes()
-        pair = (fill.quote, fill.base) if fill.side is Side.BUY else (fill.base, fill.quote)
+        pair = (fill.quote, fill.base) if fill.side == Side.BUY else (fill.base, fill.quote)
         given, received = pair
         if received not in worth and moved[received] > 0:
             worth[received] = Fraction(-moved[given]) * worth[given] / Fraction(moved[received])

@@ -76,7 +76,7 @@ def resolution(
                 hint="give the average price, and the fees by asset; 0 of one where there were none",
             )
         limit = order.price
-        worse = limit is not None and (price > limit if order.side is Side.BUY else price < limit)
+        worse = limit is not None and (price > limit if order.side == Side.BUY else price < limit)
         if worse:
             raise UsageError(
                 f"{client_id}: it cannot have filled at {plain(price)}, beyond its limit",

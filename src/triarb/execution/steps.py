@@ -57,7 +57,7 @@ def next_step(
         return Finish(Outcome.COMPLETED)
     leg = plan.legs[done]
     amount = affordable(leg, received(plan.legs[done - 1], last) if held is None else held)
-    if leg.time_in_force is TimeInForce.FOK:
+    if leg.time_in_force == TimeInForce.FOK:
         amount = min(amount, leg.amount)
     refusal = allowed(leg.market, leg.limit_price, amount)
     if refusal is not None:

@@ -131,7 +131,7 @@ def stranded(start: str, fills: Iterable[Fill]) -> Stranded:
     lost = Fraction(0)
     for fill in fills:
         changes = fill.changes()
-        buys = fill.side is Side.BUY
+        buys = fill.side == Side.BUY
         given, received = (fill.quote, fill.base) if buys else (fill.base, fill.quote)
         spent, brought = -changes[given], changes[received]
         if given == start:
@@ -258,7 +258,7 @@ def off_course(
     levels = books[symbol].against(leg.side)
     with arithmetic():
         shown = sum((level.amount for level in levels if _within(leg, level.price)), ZERO)
-    whole = leg.time_in_force is TimeInForce.FOK
+    whole = leg.time_in_force == TimeInForce.FOK
     if not shown or (whole and shown < amount):
         return Refused(
             "leg.price_gone",
@@ -285,7 +285,7 @@ def off_course(
 
 
 def _within(leg: PlannedLeg, price: Decimal) -> bool:
-    return price <= leg.limit_price if leg.side is Side.BUY else price >= leg.limit_price
+    return price <= leg.limit_price if leg.side == Side.BUY else price >= leg.limit_price
 
 
 def next_trade(

@@ -87,7 +87,7 @@ def market_floors(cycle: Cycle) -> Iterator[Constraint]:
 def shown(leg: Leg, books: Mapping[str, OrderBook], limit: Decimal) -> Decimal:
     """What the book of `leg` shows at no worse than `limit`."""
     book = books[leg.market.symbol]
-    buy = leg.side is Side.BUY
+    buy = leg.side == Side.BUY
     with arithmetic():
         return sum(
             (

@@ -220,7 +220,7 @@ class PaperGateway(ExchangeGateway, Restorable, Listing):
         """The order as it stands; for an open one the book is read first, since that may fill it."""
         engine = await self._engine()
         state = engine.look_up(client_id, symbol)
-        if isinstance(state, OrderState) and state.status is OrderStatus.OPEN:
+        if isinstance(state, OrderState) and state.status == OrderStatus.OPEN:
             await self._refresh(engine, symbol)
             state = engine.look_up(client_id, symbol)
         return state

@@ -17,7 +17,7 @@ def charge(fill: Fill, fee: Fee) -> tuple[str, Decimal]:
     with arithmetic():
         rate = fee.rate if fee.token is None else fee.token.full_rate
         cost = fill.amount * fill.price
-        buys = fill.side is Side.BUY
+        buys = fill.side == Side.BUY
         in_quote = fee.on_given(fill.side) is buys
         return (fill.quote, cost * rate) if in_quote else (fill.base, fill.amount * rate)
 

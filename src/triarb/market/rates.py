@@ -145,7 +145,7 @@ class RateTable:
 
     def _float(self, symbol: str, side: Side) -> float:
         price, part = float(self._quotes[symbol].price_for(side)), kept(self._lowest[symbol], side)
-        return price * part if side is Side.SELL else part / price
+        return price * part if side == Side.SELL else part / price
 
     def _leg(self, symbol: str, side: Side) -> Leg:
         price = self._quotes[symbol].price_for(side)

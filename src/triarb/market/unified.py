@@ -133,9 +133,9 @@ def order_state_from_ccxt(raw: Any, *, client_id: str, market: Market) -> OrderS
     if amount is None or filled is None or amount <= 0 or filled < 0:
         raise ValueError(f"{filled} filled of {amount} cannot be")
     status = _STATUSES.get(str(told["status"]), OrderStatus.UNKNOWN)
-    if status is OrderStatus.FILLED and not filled:
+    if status == OrderStatus.FILLED and not filled:
         raise ValueError("it is closed, and nothing of it is filled, nor was it canceled")
-    if status is OrderStatus.FILLED and filled < amount:  # "closed" is any order that is over
+    if status == OrderStatus.FILLED and filled < amount:  # "closed" is any order that is over
         status = OrderStatus.EXPIRED
     return OrderState(
         client_id,

@@ -86,7 +86,7 @@ class Fee:
     def on_given(self, side: Side) -> bool:
         """Whether a trade of `side` pays it on top of what it gives, rather than from what it receives."""
         if self.charged_in is FeeSide.QUOTE:
-            return side is Side.BUY
+            return side == Side.BUY
         return self.charged_in is FeeSide.GIVEN
 
     def kept(self, side: Side) -> Fraction:
@@ -157,11 +157,11 @@ class Market:
 
     def given(self, side: Side) -> str:
         """The asset that a trade of `side` spends."""
-        return self.quote if side is Side.BUY else self.base
+        return self.quote if side == Side.BUY else self.base
 
     def received(self, side: Side) -> str:
         """The asset that a trade of `side` brings."""
-        return self.base if side is Side.BUY else self.quote
+        return self.base if side == Side.BUY else self.quote
 
 
 def _fault(bid: Decimal | None, ask: Decimal | None) -> str | None:
@@ -212,7 +212,7 @@ class Quote:
         Raises:
             LookupError: that side is not there.
         """
-        price = self.ask if side is Side.BUY else self.bid
+        price = self.ask if side == Side.BUY else self.bid
         if not price:
             raise LookupError(f"{self.symbol} has no price for a {side}")
         return price
@@ -275,7 +275,7 @@ class OrderBook:
 
     def against(self, side: Side) -> tuple[Level, ...]:
         """The levels that a trade of `side` takes: asks for a buy, bids for a sell."""
-        return self.asks if side is Side.BUY else self.bids
+        return self.asks if side == Side.BUY else self.bids
 
     def top(self) -> "OrderBook":
         """This book with its best level of each side only."""
@@ -290,4 +290,4 @@ class OrderBook:
 
 def gross_rate(side: Side, price: Decimal) -> Fraction:
     """Units received for one unit given at `price`, before fees."""
-    return 1 / Fraction(price) if side is Side.BUY else Fraction(price)
+    return 1 / Fraction(price) if side == Side.BUY else Fraction(price)

@@ -65,7 +65,7 @@ class Fill:
     def changes(self) -> dict[str, Decimal]:
         """What it does to the balances, by asset: base and quote exchanged, fees taken."""
         with arithmetic():
-            sign = 1 if self.side is Side.BUY else -1
+            sign = 1 if self.side == Side.BUY else -1
             result = {self.base: sign * self.amount, self.quote: -sign * self.amount * self.price}
             for asset, fee in self.fees.items():
                 result[asset] = result.get(asset, ZERO) - fee
@@ -316,7 +316,7 @@ class Execution:
             if fills:
                 notional = sum(Fraction(fill.amount) * Fraction(fill.price) for fill in fills)
                 price = notional / Fraction(_amount(fills))
-                rate = 1 / price if leg.side is Side.BUY else price
+                rate = 1 / price if leg.side == Side.BUY else price
             worth.setdefault(leg.given_asset, worth.get(leg.received_asset, Fraction(0)) * rate)
         for leg in self.plan.legs:
             token = leg.fee.token

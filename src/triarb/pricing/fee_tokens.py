@@ -34,7 +34,7 @@ def settle_tokens(
                 unsafe.add(asset)
             else:
                 priced[symbol] = fee.with_token_at(*prices)
-                cost = spends if leg.side is Side.BUY else brings
+                cost = spends if leg.side == Side.BUY else brings
                 due = cost * Fraction(fee.token.rate) / Fraction(prices[0])
                 needed[asset] = needed.get(asset, Fraction(0)) + due
                 if fee.on_given(leg.side):

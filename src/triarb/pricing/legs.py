@@ -44,14 +44,14 @@ def most_amount(market: Market, price: Decimal) -> Decimal | None:
 def unit_given(side: Side, price: Decimal, fee: Fee) -> Decimal:
     """What trading one base unit at `price` spends, a fee on top included."""
     with arithmetic():
-        gross = price if side is Side.BUY else ONE
+        gross = price if side == Side.BUY else ONE
         return gross * (ONE + fee.rate) if fee.on_given(side) else gross
 
 
 def unit_received(side: Side, price: Decimal, fee: Fee) -> Decimal:
     """What trading one base unit at `price` brings, a fee from it taken off."""
     with arithmetic():
-        gross = ONE if side is Side.BUY else price
+        gross = ONE if side == Side.BUY else price
         return gross if fee.on_given(side) else gross * (ONE - fee.rate)
 
 

@@ -79,7 +79,7 @@ def times_in_force(legs: Sequence[PlannedLeg]) -> tuple[PlannedLeg, ...]:
         step = Fraction(step_of(leg.market))
         fill = needed / Fraction(unit_received(leg.side, leg.limit_price, leg.fee.worst))
         fill = math.ceil(fill / step) * step
-        risky = 2 * fill > Fraction(leg.amount) and leg.time_in_force is TimeInForce.IOC
+        risky = 2 * fill > Fraction(leg.amount) and leg.time_in_force == TimeInForce.IOC
         decided.append(attrs.evolve(leg, time_in_force=TimeInForce.FOK) if risky else leg)
         least = max(fill, Fraction(least_amount(leg.market, leg.limit_price)))
     return tuple(decided[::-1])

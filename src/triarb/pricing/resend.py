@@ -47,7 +47,7 @@ def _brought(
     second, arrived = ZERO, legs[0].received
     for number, leg in enumerate(legs[1:], 1):
         amount = _affordable(leg, arrived)
-        if leg.time_in_force is TimeInForce.FOK:
+        if leg.time_in_force == TimeInForce.FOK:
             amount = min(amount, leg.amount)
         spent, brought, left = _filled(leg, books, amount, ZERO)
         if number == twice:
@@ -77,7 +77,7 @@ def _filled(
     spent = brought = rest = ZERO
     for level in books[leg.market.symbol].against(leg.side):
         beyond = (
-            level.price > leg.limit_price if leg.side is Side.BUY else level.price < leg.limit_price
+            level.price > leg.limit_price if leg.side == Side.BUY else level.price < leg.limit_price
         )
         if beyond:
             break

@@ -307,7 +307,7 @@ class RouteSearch:
         """`price` after the gap, at least; 0 where nobody would trade."""
         if self._kept <= 0:
             return ZERO
-        if side is Side.BUY:
+        if side == Side.BUY:
             return round_up(_UP.divide(price, self._kept), market.price_tick)
         with arithmetic():
             return round_down(price * self._kept, market.price_tick)

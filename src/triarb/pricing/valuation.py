@@ -32,7 +32,7 @@ class ReferencePrice:
     received_ns: int
 
     def __str__(self) -> str:
-        which = "ask" if self.side is Side.BUY else "bid"
+        which = "ask" if self.side == Side.BUY else "bid"
         return f"{self.symbol} at its {which} of {plain(self.price)}"
 
 

@@ -112,7 +112,7 @@ class CircuitBreaker(RiskPolicy):
             until = f"execution {portfolio.open[0]} has shown how it goes"
         return Refused(
             "risk.breaker",
-            f"the circuit breaker is open: {stands.why}; nothing until {until}",
+            f"the circuit breaker is {stands.state.replace('_', ' ')}: {stands.why}; nothing until {until}",
             {"state": str(stands.state), "why": stands.why, "until": until},
         )
 

@@ -18,7 +18,7 @@ def reserve(side: Side, price: Decimal, amount: Decimal, fee: Fee) -> Decimal:
     A rebate is counted only once it is paid.
     """
     with arithmetic():
-        given = price * amount if side is Side.BUY else amount
+        given = price * amount if side == Side.BUY else amount
         rate = fee.worst.rate
         return given * (ONE + rate) if fee.on_given(side) and rate > 0 else given
 

@@ -87,4 +87,4 @@ def _still_taken(
 
 def reaches(side: Side, limit: Decimal, price: Decimal) -> bool:
     """Whether a trade of `side` with that limit may have `price`."""
-    return price <= limit if side is Side.BUY else price >= limit
+    return price <= limit if side == Side.BUY else price >= limit

@@ -182,7 +182,7 @@ class MatchingEngine:
 
         most = order.amount if part == 1 else round_down(order.amount * part, market.amount_step)
         matches = list(_matches(shown.against(side), side, order.price, most))
-        if order.time_in_force is TimeInForce.FOK:
+        if order.time_in_force == TimeInForce.FOK:
             matched = sum((match.amount for match in matches), ZERO)
             matches = matches if matched == order.amount else []
         spent = matches if order.price is None else [Level(order.price, order.amount)]
@@ -204,7 +204,7 @@ class MatchingEngine:
             self._fill(entry, match.price, match.amount, now_ns)
         if not entry.rest:
             entry.status = OrderStatus.FILLED
-        elif order.time_in_force is TimeInForce.GTC and order.price is not None:
+        elif order.time_in_force == TimeInForce.GTC and order.price is not None:
             self._open[order.client_id] = entry
             self._accounts.lock(asset, entry.reserved())
         else:
@@ -216,7 +216,7 @@ class MatchingEngine:
         entry = self._newest.get((client_id, symbol))
         if entry is None:
             return NotFound(client_id, symbol)
-        if entry.status is OrderStatus.OPEN:
+        if entry.status == OrderStatus.OPEN:
             with arithmetic():
                 self._accounts.lock(entry.market.given(entry.order.side), -entry.reserved())
             self._close(entry, OrderStatus.CANCELED)
@@ -256,7 +256,7 @@ class MatchingEngine:
             if entry is not None
             and symbol in (None, entry.order.symbol)
             and entry.placed_ns >= since_ns
-            and (not only_open or entry.status is OrderStatus.OPEN)
+            and (not only_open or entry.status == OrderStatus.OPEN)
         )
 
     def open_orders(self) -> tuple[OrderState, ...]:
@@ -304,7 +304,7 @@ class MatchingEngine:
                     for asset, change in fill.changes().items():
                         totals[asset] = totals.get(asset, ZERO) - change
                 past = entry.at(as_of_ns)
-                if past is not None and past.status is OrderStatus.OPEN:
+                if past is not None and past.status == OrderStatus.OPEN:
                     asset = past.market.given(past.order.side)
                     locked[asset] = locked.get(asset, ZERO) + past.reserved()
             held = {
@@ -381,7 +381,7 @@ class MatchingEngine:
 
 def _priority(entry: Entry) -> Decimal:
     """The better price first; sorting keeps the older first among equals."""
-    return -entry.limit if entry.order.side is Side.BUY else entry.limit
+    return -entry.limit if entry.order.side == Side.BUY else entry.limit
 
 
 def _matches(

@@ -232,7 +232,7 @@ class _Watched:
 
 def _spent(order: Order) -> Decimal:
     """What `order` spends at most, fees aside."""
-    if order.side is Side.SELL or order.price is None:
+    if order.side == Side.SELL or order.price is None:
         return order.amount
     with arithmetic():
         return order.amount * order.price

@@ -73,7 +73,7 @@ async def check_gateway(make: Callable[[], ExchangeGateway], symbol: str) -> Non
             )
         absurd = Order("tricheckabsurd", symbol, Side.BUY, Decimal("1e-12"), Decimal("1e-9"))
         answer = await gateway.submit(absurd)
-        rejected = answer.status is SubmissionStatus.REJECTED
+        rejected = answer.status == SubmissionStatus.REJECTED
         _demand(rejected, f"an order off every step is {answer.status}, not rejected")
 
 
@@ -99,7 +99,7 @@ async def _trade(gateway: ExchangeGateway, market: Market, side: Side, client_id
 
 
 def _accepted(answer: Submission, order: Order) -> OrderState:
-    if answer.state is None or answer.status is not SubmissionStatus.ACCEPTED:
+    if answer.state is None or answer.status != SubmissionStatus.ACCEPTED:
         raise AssertionError(f"the {order.side} is {answer.status}: {answer.reason}")
     _demand(answer.state.client_id == order.client_id, "it was accepted under another client id")
     return answer.state

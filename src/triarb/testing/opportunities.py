@@ -89,8 +89,8 @@ def legs_with_books(
     """
     grain = _COARSE if coarse else _FINE
     side = draw(_SIDES)
-    base, quote = (received, given) if side is Side.BUY else (given, received)
-    worse = 1 if side is Side.BUY else -1  # which way prices become worse for the leg
+    base, quote = (received, given) if side == Side.BUY else (given, received)
+    worse = 1 if side == Side.BUY else -1  # which way prices become worse for the leg
     with arithmetic():
         price = worths[base] / worths[quote] * (BPS - worse * draw(_BETTER_BPS)) / BPS
         tick = {"none": None, "fine": Decimal("1E-12"), "price": price}[draw(_TICKS)]
@@ -110,12 +110,12 @@ def legs_with_books(
         )
         levels = [Level(price, shown)]
         for gap_bps, halves in draw(_DEEPER):
-            rounding = round_up if side is Side.BUY else round_down
+            rounding = round_up if side == Side.BUY else round_down
             beyond = rounding(levels[-1].price + worse * price * gap_bps / BPS, tick)
             if beyond > 0:
                 levels.append(Level(beyond, shown * halves / 2))
         other = (Level(price * (1 - worse * draw(_SPREADS_BPS) / BPS), shown),)
-    bids, asks = (other, tuple(levels)) if side is Side.BUY else (tuple(levels), other)
+    bids, asks = (other, tuple(levels)) if side == Side.BUY else (tuple(levels), other)
     received_ns = CONFIRMED_NS - draw(_AGES_MS) * NS_PER_MS
     return Leg(market, side, price, draw(_FEES)), OrderBook(market.symbol, bids, asks, received_ns)
 

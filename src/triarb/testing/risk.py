@@ -186,7 +186,7 @@ def _example(
             zip(assets, [*assets[1:], assets[0]], strict=True)
         ):
             side = Side.SELL if place % 2 else Side.BUY
-            base, quote = (given, received) if side is Side.SELL else (received, given)
+            base, quote = (given, received) if side == Side.SELL else (received, given)
             symbol = f"{base}/{quote}" if len(assets) > 2 else f"{base}/{quote}:{side}"
             market = Market(
                 symbol,
@@ -199,12 +199,12 @@ def _example(
             rate = ONE
             if place == len(assets) - 1:
                 rate += (Decimal(edge_bps) + 5 * len(assets)) / BPS
-            price = round_up(ONE / rate if side is Side.BUY else rate, market.price_tick)
+            price = round_up(ONE / rate if side == Side.BUY else rate, market.price_tick)
             legs.append(Leg(market, side, price, fee))
-            away = Decimal("0.0002") if side is Side.BUY else Decimal("-0.0002")
+            away = Decimal("0.0002") if side == Side.BUY else Decimal("-0.0002")
             taken = tuple(Level(price + away * n, Decimal(120)) for n in range(4))
             other = (Level(price - away, Decimal(300)),)
-            bids, asks = (other, taken) if side is Side.BUY else (taken, other)
+            bids, asks = (other, taken) if side == Side.BUY else (taken, other)
             received_ns = NOW_NS - ages_ms[place] * NS_PER_MS
             books[symbol] = OrderBook(symbol, bids, asks, received_ns)
     cycle = Cycle(tuple(legs))

@@ -76,7 +76,7 @@ def cannot_be_sent(exchange: Any, market: Market | None, order: Order) -> str | 
     if order.price is None:
         return _market_order_cannot(exchange, order)
     supported = exchange.feature_value(order.symbol, "createOrder", "timeInForce") or {}
-    if order.time_in_force is not TimeInForce.GTC and not supported.get(order.time_in_force):
+    if order.time_in_force != TimeInForce.GTC and not supported.get(order.time_in_force):
         return f"order.time_in_force: {exchange.id} has no {order.time_in_force} orders in ccxt"
     return _changed(exchange, order, "price", order.price) or _changed(
         exchange, order, "amount", order.amount
@@ -84,9 +84,9 @@ def cannot_be_sent(exchange: Any, market: Market | None, order: Order) -> str | 
 
 
 def _market_order_cannot(exchange: Any, order: Order) -> str | None:
-    if order.time_in_force is TimeInForce.FOK:
+    if order.time_in_force == TimeInForce.FOK:
         return "order.time_in_force: a market order cannot be FOK"
-    if order.side is Side.BUY and _has(exchange.options, "createMarketBuyOrderRequiresPrice"):
+    if order.side == Side.BUY and _has(exchange.options, "createMarketBuyOrderRequiresPrice"):
         return f"order.market_buy: {exchange.id} takes market buys by cost only; give a limit price"
     return _changed(exchange, order, "amount", order.amount)
 
@@ -137,7 +137,7 @@ def accepted(raw: Any, order: Order, market: Market) -> OrderState:
         raise ValueError(f"its price is {price}")
     if order.price is not None and time_in_force not in (None, order.time_in_force):
         raise ValueError(f"it is {time_in_force}")
-    if state.status is OrderStatus.UNKNOWN:
+    if state.status == OrderStatus.UNKNOWN:
         raise ValueError(f"its status is {raw.get('status')!r}")
     return state
 

@@ -127,7 +127,7 @@ class _Triangles:
 
     def _ends(self, market: int, side: Side) -> tuple[int, int]:
         base, quote = self._pairs[market]
-        return (quote, base) if side is Side.BUY else (base, quote)
+        return (quote, base) if side == Side.BUY else (base, quote)
 
     def cycle_id(self, *legs: Leg) -> str:
         """The name of the cycle over `legs`."""

@@ -144,7 +144,7 @@ class Makers:
     def _follow(self, shift: Shift, rate: float) -> None:
         market = shift.market
         tick, spread = self._tick[market], self._ask[market] - self._bid[market]
-        if shift.side is Side.SELL:
+        if shift.side == Side.SELL:
             self._bid[market] = math.ceil(rate / tick)
             self._ask[market] = self._bid[market] + spread
         else:
@@ -155,7 +155,7 @@ class Makers:
         return float(self.values[self._base[market]] / self.values[self._quote[market]])
 
     def _rate(self, market: int, side: Side) -> float:
-        if side is Side.SELL:
+        if side == Side.SELL:
             return self._bid[market] * self._tick[market]
         return 1 / (self._ask[market] * self._tick[market])
 

@@ -176,7 +176,7 @@ def beyond_slippage(
 def _slipped(side: Side, nominated: Decimal, price: Decimal) -> Fraction:
     """How much worse `price` is for `side`, in bps of `nominated`; below zero where it is better."""
     change = (Fraction(price) / Fraction(nominated) - 1) * 10_000
-    return change if side is Side.BUY else -change
+    return change if side == Side.BUY else -change
 
 
 def _edge_bps(opportunity: Opportunity) -> Fraction:

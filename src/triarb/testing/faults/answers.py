@@ -83,7 +83,7 @@ def _altered_submission(state: OrderState, alter: Alter) -> Submission:
     if other:
         return unknown(f"it is about another {', '.join(other)}")
     changed = _altered(state, alter.fields)
-    if changed.status is OrderStatus.UNKNOWN:
+    if changed.status == OrderStatus.UNKNOWN:
         return unknown(f"its status is {alter.fields['status']}")
     return Submission(SubmissionStatus.ACCEPTED, changed)
 
@@ -107,7 +107,7 @@ def _altered(state: OrderState, fields: Mapping[str, str]) -> OrderState:
     status = state.status
     if "status" in fields:
         status = _STATUSES.get(fields["status"], OrderStatus.UNKNOWN)
-    if status is OrderStatus.FILLED and filled < amount:
+    if status == OrderStatus.FILLED and filled < amount:
         status = OrderStatus.EXPIRED
     return attrs.evolve(state, amount=amount, filled=filled, status=status)
 

@@ -224,7 +224,7 @@ class SpotApi:
         """Take an open order back."""
         unknown = ApiError(-2011, "Unknown order sent.")
         placed, state = self._find(params, unknown)
-        if state.status is not OrderStatus.OPEN:
+        if state.status != OrderStatus.OPEN:
             raise unknown
         self.engine.cancel(placed.order.client_id, placed.order.symbol, now_ns)
         canceled = attrs.evolve(state, status=OrderStatus.CANCELED)
@@ -241,7 +241,7 @@ class SpotApi:
             self.query_order({"symbol": self._ids[o.symbol], "orderId": state.exchange_id}, now_ns)
             for placed, state in self._known()
             for o in [placed.order]
-            if state.status is OrderStatus.OPEN and symbol in (None, o.symbol)
+            if state.status == OrderStatus.OPEN and symbol in (None, o.symbol)
         ]
 
     def all_orders(self, params: Params, now_ns: int) -> Any:
