@@ -291,13 +291,24 @@ def test_fills_that_lag_are_waited_for():
         told(OrderStatus.FILLED, 12),
         told(OrderStatus.EXPIRED, 1, [fill(0, amount=3), fill(1, amount=3)]),
         attrs.evolve(told(), amount=D(9)),
+        attrs.evolve(told(), amount=D("sNaN")),
         attrs.evolve(told(), client_id="other"),
+        attrs.evolve(told(OrderStatus.EXPIRED, 0, ()), status="new"),
+        attrs.evolve(told(OrderStatus.EXPIRED, 0, ()), status=None),
     ],
 )
 def test_what_cannot_be_true_is_not_counted(lie):
-    """A9, A11: more than was ordered, fills beyond what filled, another amount or order: the order is stuck, not done."""
+    """A9, A11, A14: more than was ordered or filled, another amount, order or status than there is: stuck, not done."""
     state, _, _ = drive(sent(accepted(lie)), lambda _now: lie)
     assert isinstance(state.end, Stuck)
+
+
+@pytest.mark.parametrize("other", [NotFound("other", "BTC/USDT"), NotFound("cid", "ETH/USDT")])
+def test_that_another_order_is_not_found_proves_nothing(other):
+    """A2: absence counts of the order that was asked for alone, on its own market."""
+    state, _, _ = drive(sent(), lambda _now: other)
+    assert isinstance(state.end, Stuck)
+    assert "another order" in state.reason
 
 
 def test_two_ends_that_differ_prove_nothing():

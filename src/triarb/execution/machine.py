@@ -187,7 +187,7 @@ def on(state: LegState, event: Event, now_ns: int) -> LegState:
         case OrderState():
             state = _looked(_told(state, event, now_ns), now_ns)
         case NotFound():
-            state = _looked(_not_found(state, now_ns), now_ns)
+            state = _looked(_not_found(state, event, now_ns), now_ns)
         case Failed():
             state = _looked(attrs.evolve(state, trouble=event.reason), now_ns)
         case CancelAsked():
@@ -270,8 +270,11 @@ def _with_fills(state: LegState, fills: Iterable[Fill]) -> LegState:
     return attrs.evolve(state, fills=tuple(known[trade_id] for trade_id in sorted(known)))
 
 
-def _not_found(state: LegState, now_ns: int) -> LegState:
+def _not_found(state: LegState, told: NotFound, now_ns: int) -> LegState:
     """Count it, if nothing can arrive any more. Of an order that was seen once it says only that what is read lags."""
+    if (told.client_id, told.symbol) != (state.order.client_id, state.order.symbol):
+        other = f"not found is {told.client_id} on {told.symbol}, which is another order"
+        return attrs.evolve(state, trouble=other)
     state = attrs.evolve(state, trouble="it is not found")
     expiry_ns, gone_ns = state.rules.expiry_ns, state.gone_ns
     if state.seen or state.fills or expiry_ns is None or gone_ns is None:

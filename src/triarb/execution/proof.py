@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from typing import Final
 
 from triarb.model import Fill, Market, Order, OrderState, OrderStatus, Side
 from triarb.money import ZERO, arithmetic
+
+_STATUSES: Final = tuple(OrderStatus)
 
 
 def contradiction(state: object, order: Order, market: Market) -> str | None:
@@ -13,7 +16,9 @@ def contradiction(state: object, order: Order, market: Market) -> str | None:
         return f"the gateway answered a {type(state).__name__}"
     if (state.client_id, state.symbol) != (order.client_id, order.symbol):
         return f"it is the state of {state.client_id} on {state.symbol}"
-    if state.amount != order.amount:
+    if state.status not in _STATUSES:
+        return f"its status is {state.status!r}"
+    if not _is_exact(state.amount) or state.amount != order.amount:
         return f"its amount is {state.amount}, not {order.amount}"
     if not _is_exact(state.filled) or not 0 <= state.filled <= order.amount:
         return f"{state.filled} of {order.amount} are said to be filled"
