@@ -102,9 +102,7 @@ class OrderState:
     @property
     def is_complete(self) -> bool:
         """Whether it is final and every filled unit has its fill."""
-        return (
-            self.is_final and sum((fill.amount for fill in self.fills), Decimal(0)) == self.filled
-        )
+        return self.is_final and _amount(self.fills) == self.filled
 
 
 @attrs.frozen
