@@ -1233,6 +1233,12 @@ async def test_a_fee_that_is_no_number_is_none(gateway: CcxtGateway) -> None:
     assert (await gateway.fees()).by_symbol == {}
 
 
+async def test_a_market_that_half_a_reading_lost_has_no_fee(gateway: CcxtGateway) -> None:
+    """Where markets could not be read again and ccxt has others by now, what it has lost has no fee, and nothing fails."""
+    del gateway._reader().instance.markets["ETH/USDT"]
+    assert list((await gateway.fees()).by_symbol) == ["BTC/USDT"]
+
+
 # Secrets
 
 

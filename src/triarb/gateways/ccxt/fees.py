@@ -43,7 +43,9 @@ def scheduled_fees(exchange: Any, symbols: Iterable[str], why: str = "") -> dict
     """What ccxt's tables say of `symbols`, without those that they do not tell of."""
     result = {}
     for symbol in symbols:
-        market = exchange.markets[symbol]
+        market = exchange.markets.get(symbol)
+        if market is None:  # gone since, by an answer that made no sense in other respects
+            continue
         fee = _scheduled(exchange.id, market.get("taker"), market.get("feeSide"), why)
         if fee is not None:
             result[symbol] = fee
