@@ -145,7 +145,7 @@ async def run(executor, gateway):
 @settings(max_examples=150, deadline=None)
 @given(random=st.randoms(use_true_random=False), often=st.sampled_from((0.02, 0.1, 0.3)))
 async def test_an_execution_ends_whatever_is_answered(executor, random, often):
-    """A9, A14, I1: nothing is raised; each order is proven or its execution stuck; the ledger reads back what it wrote."""
+    """A4, I9: nothing is raised; each order is proven or its execution stuck; the ledger reads back what it wrote."""
     gateway = Babbling(random, often)
     execution, events = await run(executor, gateway)
     assert isinstance(events[1], ExecutionStarted)
