@@ -26,6 +26,7 @@ from triarb.model import (
     OrderState,
     OrderStatus,
     Outcome,
+    Proven,
     Refused,
     Side,
     Submission,
@@ -88,14 +89,14 @@ class Scripted:
         return answer(self.sent[-1]) if callable(answer) else answer
 
     async def cancel(self, cid, symbol, /):
-        self.canceled.append(cid)
+        self.canceled.append((cid, symbol))
         return NotFound(cid, symbol)  # proves nothing
 
     async def order_book(self, symbol, /):
         raise GatewayUnavailable("no book", code="x")
 
 
-async def run(gateway, *, gate=lambda _order, _purpose: None, plan=None):
+async def run(gateway, *, gate=lambda _order, _purpose: None, plan=None, **settings):
     """Execute `plan` over `gateway`; the execution, the ledger's events, and those emitted."""
     plan, emitted = plan or the_plan(), []
     async with SqlLedger("sqlite://") as ledger:
@@ -113,9 +114,9 @@ async def run(gateway, *, gate=lambda _order, _purpose: None, plan=None):
             1,
         )
         try:
-            execution = await SequentialExecutor().execute(plan, context)
+            execution = await SequentialExecutor(**settings).execute(plan, context)
         finally:
-            events = list(ledger.events())
+            events = gateway.events = list(ledger.events())
     return execution, events, emitted
 
 
@@ -244,10 +245,12 @@ async def test_next_leg_is_sized_from_fills_after_fees():
 
 async def test_rejected_first_leg_is_nothing():
     """A rejected leg 1 ends with no asset changed and the exchange's reason."""
-    execution, _, _ = await run(Scripted([Submission(REJECTED, reason="-2010")]))
+    execution, events, _ = await run(Scripted([Submission(REJECTED, reason="-2010")]))
     assert execution.outcome is Outcome.NOTHING
     assert not any(execution.changes.values())
     assert "-2010" in execution.reason.sentence
+    assert [e.reason for e in events if isinstance(e, Answered)] == ["-2010"]
+    assert [e.evidence for e in events if isinstance(e, Proven)] == ["-2010"]
 
 
 async def test_rejected_second_leg_is_short_with_its_residue():
@@ -379,7 +382,7 @@ async def test_open_order_is_canceled_and_then_proven():
         [still_open] * 4 + [looked_up(OrderStatus.CANCELED, "0.5")],
     )
     execution, _, _ = await run(gateway)
-    assert len(gateway.canceled) == 1
+    assert gateway.canceled == [(gateway.sent[0].client_id, gateway.sent[0].symbol)]
     assert execution.legs[0].filled == (gateway.sent[0].amount / 2).quantize(Decimal("0.00001"))
 
 
@@ -403,6 +406,7 @@ async def test_gate_that_closes_between_legs_stops_the_next_order():
     )
     assert len(gateway.sent) == 1
     assert (execution.outcome, execution.reason.code) == (Outcome.SHORT, "engine.halted")
+    assert execution.legs[1].reason == "engine.halted: no"
 
 
 async def test_a_gateway_that_refuses_to_trade_is_an_error():
@@ -411,12 +415,45 @@ async def test_a_gateway_that_refuses_to_trade_is_an_error():
     gateway = Scripted([refusal])
     with pytest.raises(TradingRefused, match="only reads"):
         await run(gateway)
+    [*_, answered, proven, ended] = gateway.events
+    assert (answered.reason, proven.outcome) == (str(refusal), "rejected")
+    assert str(ended.execution.reason) == f"leg.refused: {refusal}"
 
 
 async def test_observers_hear_of_every_leg():
-    """A LegDone is emitted for each leg, in order."""
-    _, _, emitted = await run(Scripted([filled(), filled(), filled()]))
-    assert [event.leg for event in emitted if isinstance(event, LegDone)] == [1, 2, 3]
+    """A LegDone is emitted for each leg, in order, with what it did and when."""
+    execution, _, emitted = await run(Scripted([filled(), filled(), filled()]))
+    assert [event for event in emitted if isinstance(event, LegDone)] == [
+        LegDone(leg.done_ns, 1, number, leg) for number, leg in enumerate(execution.legs, 1)
+    ]
+
+
+async def test_fees_are_summed_over_all_fills_of_an_asset():
+    """B1: what was charged in an asset is the sum over the fills of a leg, however many."""
+
+    def in_two(order):
+        good = filled()(order)
+        [one] = good.state.fills
+        half = attrs.evolve(
+            one, amount=one.amount / 2, fees={a: fee / 2 for a, fee in one.fees.items()}
+        )
+        fills = (half, attrs.evolve(half, trade_id="other"))
+        return attrs.evolve(good, state=attrs.evolve(good.state, fills=fills))
+
+    whole, _, _ = await run(Scripted([filled()] * 3))
+    split, _, _ = await run(Scripted([in_two] * 3))
+    assert split.fees == whole.fees
+    assert all(fee > 0 for fee in whole.fees.values())
+
+
+async def test_a_cycle_that_has_taken_too_long_sends_nothing_more():
+    """I9: once its time is over, no further order leaves, and the reason says how long that was."""
+    slow = [looked_up(OrderStatus.OPEN, 0)] * 4 + [looked_up(OrderStatus.CANCELED, "0.5")]
+    gateway = Scripted([filled(OrderStatus.OPEN, 0)], slow)
+    execution, _, _ = await run(gateway, cycle_seconds=0.5)
+    assert len(gateway.sent) == 1
+    assert execution.outcome is Outcome.SHORT
+    assert execution.reason == Refused("cycle.late", "it has taken 0.5 s", {"seconds": 0.5})
 
 
 @pytest.mark.once

@@ -101,7 +101,8 @@ async def test_a_first_start_takes_the_balances_as_its_opening():
         assert dict(empty.portfolio().balances) == {"USDT": 5}
         [event] = empty.events()
     assert event.reason == "opening"
-    assert found.missing == {}
+    assert (found.missing, found.opened) == ({}, True)
+    assert str(found) == "USDT: the ledger opens with 5"
 
 
 async def test_what_is_there_beyond_the_ledger_is_told_and_never_adopted(ledger):
@@ -170,6 +171,17 @@ async def test_an_order_that_can_not_be_proven_is_stuck_and_its_assets_are_left_
     again = await recovered(ledger, gateway)
     assert again.stuck == found.stuck
     assert list(ledger.events()) == before
+
+
+async def test_the_assets_of_every_order_that_is_not_proven_are_left_alone(ledger):
+    """A8, B6: of two executions that are stuck, neither's assets count as missing; those of no such order do."""
+    await ledger.append(BalancesSet(0, {"ETH": D(9), "XMR": D(4)}, "flow: x"))
+    await cut_off(ledger)
+    other = Order("triabcdn2l1a0", "ETH/BTC", Side.BUY, D(1), D("0.05"))
+    await ledger.append(ExecutionStarted(0, 2, PLAN, {"BTC": D(0)}), Intended(0, 2, 2, other))
+    found = await recovered(ledger, Silent(USDT=900, ETH=8, XMR=1))
+    assert set(found.stuck) == {ORDER.client_id, other.client_id}
+    assert found.missing == {"XMR": D(3)}
 
 
 async def test_never_by_hand_ends_it(ledger):

@@ -1,13 +1,14 @@
 """A gateway of one's own that answers nonsense: whatever it says, an execution ends, and its ledger can be read back."""
 
 from decimal import Decimal
+from functools import partial
 from random import Random
 
 import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from triarb import ParallelExecutor, SequentialExecutor, SqlLedger
+from triarb import ParallelExecutor, SequentialExecutor, SqlLedger, Unwinding
 from triarb.clock import ManualClock
 from triarb.exceptions import GatewayUnavailable
 from triarb.execution import ExecutionContext
@@ -186,6 +187,8 @@ WRONG = {
     "a side that can be read once": lambda book: {"bids": iter(book.bids)},
     "no time": lambda _book: {"received_ns": None},
     "another market": lambda _book: {"symbol": "ETH/EUR"},
+    "an amount of zero": lambda _book: {"asks": (Level(Decimal(1), Decimal(0)),)},
+    "the same bid twice": lambda book: {"bids": book.bids * 2},
     "a worse bid first": lambda book: {"bids": (with_price(book.bids[0], "1e-9"), *book.bids)},
     "a worse ask first": lambda book: {"asks": (with_price(book.asks[0], "1e9"), *book.asks)},
 }
@@ -198,4 +201,18 @@ async def test_a_book_that_makes_no_sense_is_none(executor, wrong):
     told, _ = await run(executor, Late(lambda book: attrs.evolve(book, **wrong(book))))
     silent, _ = await run(executor, Late(unreadable))
     assert told.further
-    assert (told.outcome, told.changes) == (silent.outcome, silent.changes)
+    assert (told.outcome, told.changes, told.ended_ns) == (
+        silent.outcome,
+        silent.changes,
+        silent.ended_ns,
+    )
+
+
+@pytest.mark.parametrize("kind", [SequentialExecutor, partial(ParallelExecutor, max_given=HELD)])
+@pytest.mark.parametrize("most", [0, 2])
+async def test_no_more_orders_than_the_policy_lets(kind, most):
+    """I9: however often it fills in part, no more orders bring it back than `Unwinding.max_orders`."""
+    executor = kind(unwinding=Unwinding(max_orders=most))
+    execution, _ = await run(executor, Late(lambda book: book))
+    assert len(execution.further) == most
+    assert execution.outcome is Outcome.SHORT
