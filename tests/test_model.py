@@ -146,6 +146,33 @@ def test_a_quote_of_junk_is_not_made(name: str, junk: Any):
         Quote("XRP/USDT", **told)
 
 
+@pytest.mark.parametrize("junk", [D("NaN"), D("Infinity"), D(-1), 0.5, "0.7", 1], ids=repr)
+@pytest.mark.parametrize("name", ["price_tick", "amount_step", "min_notional", "max_price"])
+def test_a_market_of_junk_is_not_made(name: str, junk: Any):
+    """B9: a step or limit that is no Decimal, not finite or negative is told by its name; no amount is ever rounded by it."""
+    with pytest.raises(UsageError, match=f"{name} of XRP/USDT is ") as caught:
+        Market("XRP/USDT", "XRP", "USDT", **{name: junk})
+    assert 'Decimal("0.001")' in caught.value.hint
+
+
+@pytest.mark.parametrize("junk", [D("NaN"), 0.001, "0.001", 0], ids=repr)
+def test_a_markets_fee_is_a_number(junk: Any):
+    """A taker fee that is no finite Decimal is none; a rebate is one."""
+    with pytest.raises(UsageError, match="taker of XRP/USDT is "):
+        Market("XRP/USDT", "XRP", "USDT", taker=junk)
+    assert Market("XRP/USDT", "XRP", "USDT", taker=D("-0.0001")).taker == D("-0.0001")
+
+
+@pytest.mark.parametrize(
+    "junk", [D("NaN"), D("sNaN"), D("Infinity"), 0.5, "0.7", 1, None], ids=repr
+)
+def test_a_balance_of_junk_is_not_made(junk: Any):
+    """B9: what is no finite Decimal is no balance: neither an opening nor a comparison is ever made of it."""
+    for told in ((junk,), (D(1), junk)):
+        with pytest.raises(UsageError, match="a balance of "):
+            Balance(*told)
+
+
 def test_a_quote_has_the_takers_price():
     """A buy pays the ask, a sell gets the bid; a side that is not there has none."""
     quote = Quote("XRP/USDT", D("0.5"), D("0.6"))

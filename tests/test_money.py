@@ -18,6 +18,7 @@ from triarb.money import (
     as_money,
     edge_bps,
     from_float,
+    is_exact,
     parse_bps,
     parse_decimal,
     plain,
@@ -383,3 +384,12 @@ def test_an_adverse_move_of_less_than_none_or_more_than_all_is_refused(told: str
     )
     with pytest.raises(UsageError, match=r"^gap_bps: "):
         as_gap("wide")
+
+
+@pytest.mark.parametrize(
+    "value", [0, 0.5, "1", None, Decimal("NaN"), Decimal("-Infinity")], ids=repr
+)
+def test_only_a_finite_decimal_is_exact(value: object) -> None:
+    """B7: a float, a text, an int and what is no number are no money; a Decimal is, whatever its sign."""
+    assert not is_exact(value)
+    assert is_exact(Decimal("-0.1"))

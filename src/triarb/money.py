@@ -9,7 +9,7 @@ import re
 from contextlib import AbstractContextManager
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
-from typing import Final, Self
+from typing import Final, Self, TypeGuard
 
 import attrs
 
@@ -55,6 +55,11 @@ def parse_decimal(value: str | int | Decimal) -> Decimal:
     if significant and (len(significant) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT):
         raise ValueError(f"{told} has more digits than money can have")
     return number
+
+
+def is_exact(value: object) -> TypeGuard[Decimal]:
+    """Whether it is a finite Decimal: what somebody else's code gives for money is nothing else, or no money."""
+    return isinstance(value, Decimal) and value.is_finite()
 
 
 def from_float(value: float) -> Decimal:

@@ -19,7 +19,7 @@ from triarb.model import (
     Refused,
     TimeInForce,
 )
-from triarb.money import BPS, ZERO, arithmetic, edge_bps, plain
+from triarb.money import BPS, ZERO, arithmetic, edge_bps, is_exact, plain
 from triarb.pricing.legs import allowed, unit_given, unit_received
 from triarb.pricing.plan import make_plan, margin_ratio
 from triarb.risk.policy import RiskPolicy
@@ -65,12 +65,12 @@ def review(
     for name in BOUNDS:
         bound = getattr(approved, name)
         missing = bound is None and name != "min_edge_bps"
-        if not missing and not _is_exact(bound):
+        if not missing and not is_exact(bound):
             raise PolicyViolation(
                 f"{type(risk).__name__}.review returned {name} as {bound!r:.200}",
                 hint="a bound is a finite Decimal, and never a float",
             )
-    if not _is_exact(approved.gap_bps):
+    if not is_exact(approved.gap_bps):
         raise PolicyViolation(
             f"{type(risk).__name__}.review returned gap_bps as {approved.gap_bps!r:.200}"
         )
@@ -117,7 +117,7 @@ def breaches(plan: Plan, approved: Approved, portfolio: Portfolio) -> Iterator[s
         yield f"a plan of {plan.cycle_id} from {plan.start} for another opportunity"
     if [(leg.market, leg.side, leg.fee) for leg in plan.legs] != wanted:
         yield "its legs are not those of the opportunity"
-    elif not all(_is_exact(number) for number in _numbers(plan)):
+    elif not all(is_exact(number) for number in _numbers(plan)):
         yield "it holds a number that is no finite Decimal"
     else:
         yield from _false_numbers(plan, opportunity)
@@ -168,10 +168,6 @@ def _numbers(plan: Plan) -> Iterator[Any]:
     for leg in plan.legs:
         yield from (leg.amount, leg.limit_price, leg.given, leg.received)
         yield from (leg.worst_given, leg.worst_received, leg.resend, leg.resend_gain)
-
-
-def _is_exact(number: Any) -> bool:
-    return isinstance(number, Decimal) and number.is_finite()
 
 
 def _leg_breaches(leg: PlannedLeg, top_price: Decimal) -> Iterator[str]:

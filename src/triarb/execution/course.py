@@ -45,7 +45,7 @@ from triarb.model import (
     Submission,
     SubmissionStatus,
 )
-from triarb.money import ZERO, arithmetic
+from triarb.money import ZERO, arithmetic, is_exact
 
 _log = logging.getLogger("triarb.execution")
 
@@ -370,7 +370,7 @@ def _is_level(level: object) -> bool:
 
 
 def _is_above_zero(number: object) -> bool:
-    return isinstance(number, Decimal) and number.is_finite() and number > 0
+    return is_exact(number) and number > 0
 
 
 def unproven(state: LegState) -> Refused:

@@ -1,11 +1,10 @@
 """Whether what a gateway says of an order can be true: only then is it counted."""
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from typing import Final
 
 from triarb.model import Fill, Market, Order, OrderState, OrderStatus, Side
-from triarb.money import ZERO, arithmetic
+from triarb.money import ZERO, arithmetic, is_exact
 
 _STATUSES: Final = tuple(OrderStatus)
 
@@ -18,9 +17,9 @@ def contradiction(state: object, order: Order, market: Market) -> str | None:
         return f"it is the state of {state.client_id} on {state.symbol}"
     if state.status not in _STATUSES:
         return f"its status is {state.status!r}"
-    if not _is_exact(state.amount) or state.amount != order.amount:
+    if not is_exact(state.amount) or state.amount != order.amount:
         return f"its amount is {state.amount}, not {order.amount}"
-    if not _is_exact(state.filled) or not 0 <= state.filled <= order.amount:
+    if not is_exact(state.filled) or not 0 <= state.filled <= order.amount:
         return f"{state.filled} of {order.amount} are said to be filled"
     if state.status == OrderStatus.FILLED and not state.filled:
         return "it is said to be filled, with nothing"
@@ -48,7 +47,7 @@ def _false_fills(fills: Iterable[Fill], order: Order, market: Market) -> Iterato
         told = (fill.client_id, fill.symbol, fill.side, fill.base, fill.quote)
         if told != (order.client_id, order.symbol, order.side, market.base, market.quote):
             yield f"{name} is of another order"
-        if not all(map(_is_exact, (fill.amount, fill.price, *fill.fees.values()))):
+        if not all(map(is_exact, (fill.amount, fill.price, *fill.fees.values()))):
             yield f"{name} has a number that is no Decimal"
         if fill.amount <= 0 or fill.price <= 0:
             yield f"{name} is {fill.amount} at {fill.price}"
@@ -74,7 +73,3 @@ def _is_text(value: object) -> bool:
 
 def _is_whole(value: object) -> bool:
     return type(value) is int
-
-
-def _is_exact(number: object) -> bool:
-    return isinstance(number, Decimal) and number.is_finite()

@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from triarb.exceptions import UsageError
 from triarb.model.cycle import Plan
 from triarb.model.operation import Configured, Examined, Granted, LimitSet
 from triarb.model.order import (
@@ -18,7 +19,7 @@ from triarb.model.order import (
     SubmissionStatus,
 )
 from triarb.model.results import Results
-from triarb.money import ZERO, arithmetic, to_decimal
+from triarb.money import ZERO, arithmetic, is_exact, to_decimal
 
 RECENT: Final = 50
 """How many executions `Portfolio.recent` keeps, and its health is judged by."""
@@ -26,10 +27,21 @@ RECENT: Final = 50
 
 @attrs.frozen
 class Balance:
-    """An asset on the account: free to spend, and locked in open orders."""
+    """An asset on the account: free to spend, and locked in open orders.
+
+    Raises:
+        UsageError: an amount that is no finite Decimal.
+    """
 
     free: Decimal
     locked: Decimal = ZERO
+
+    def __attrs_post_init__(self) -> None:
+        if not is_exact(self.free) or not is_exact(self.locked):
+            raise UsageError(
+                f"a balance of {self.free!r} free and {self.locked!r} locked",
+                hint='give finite Decimals, such as Decimal("0.05")',
+            )
 
     @property
     def total(self) -> Decimal:

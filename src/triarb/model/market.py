@@ -3,10 +3,12 @@
 import enum
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
 import attrs
 
 from triarb.exceptions import UsageError
+from triarb.money import is_exact
 
 
 class Side(enum.StrEnum):
@@ -127,6 +129,18 @@ class Fee:
         return attrs.evolve(self, rate=rate, token=attrs.evolve(token, counted=True))
 
 
+_STEPS_AND_LIMITS: Final = (
+    "price_tick",
+    "amount_step",
+    "min_amount",
+    "max_amount",
+    "min_notional",
+    "max_notional",
+    "min_price",
+    "max_price",
+)
+
+
 @attrs.frozen
 class Market:
     """One spot market and the steps and limits that its orders must keep; None is "not told", thus not checked.
@@ -138,6 +152,9 @@ class Market:
         amount_step: every amount (in base units) is a multiple of it.
         min_notional: the least price times amount, in quote units.
         taker: the exchange's own word on its taker fee here, as a fraction.
+
+    Raises:
+        UsageError: a step or a limit that is no Decimal, not finite, or below zero; a fee that is no finite Decimal.
     """
 
     symbol: str
@@ -155,6 +172,18 @@ class Market:
     max_price: Decimal | None = None
     taker: Decimal | None = None
 
+    def __attrs_post_init__(self) -> None:
+        for name in _STEPS_AND_LIMITS:
+            value = getattr(self, name)
+            if value is not None and not _is_amount(value):
+                raise self._senseless(name, value, "not negative")
+        if self.taker is not None and not is_exact(self.taker):
+            raise self._senseless("taker", self.taker, "a fraction")
+
+    def _senseless(self, name: str, value: object, what: str) -> UsageError:
+        hint = f'give a Decimal that is finite and {what}, such as Decimal("0.001"), or None'
+        return UsageError(f"{name} of {self.symbol} is {value!r}", hint=hint)
+
     def given(self, side: Side) -> str:
         """The asset that a trade of `side` spends."""
         return self.quote if side == Side.BUY else self.base
@@ -171,7 +200,7 @@ def _fault(bid: Decimal | None, ask: Decimal | None) -> str | None:
 
 
 def _is_amount(value: object) -> bool:
-    return isinstance(value, Decimal) and value.is_finite() and value >= 0
+    return is_exact(value) and value >= 0
 
 
 @attrs.frozen
