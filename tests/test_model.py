@@ -91,9 +91,11 @@ def test_a_market_says_what_a_trade_gives_and_brings():
     ],
 )
 def test_a_fee_is_on_top_or_taken_off(charged_in: FeeSide, *, buy: bool, sell: bool):
-    """Where it is taken: in the quote asset it is on top of a buy, and from what a sell brings."""
+    """Where it is taken: in the quote asset it is on top of a buy, and from what a sell brings; also where told as plain words."""
     fee = Fee(TEN_BPS, Provenance.MARKET, charged_in)
+    plain = attrs.evolve(fee, charged_in=str(charged_in))
     assert (fee.on_given(Side.BUY), fee.on_given(Side.SELL)) == (buy, sell)
+    assert (plain.on_given("buy"), plain.on_given("sell")) == (buy, sell)  # type: ignore[arg-type]
     on_top, off = Fraction(1000, 1001), Fraction(999, 1000)
     assert fee.kept(Side.BUY) == (on_top if buy else off)
     assert fee.kept(Side.SELL) == (on_top if sell else off)

@@ -10,7 +10,7 @@ from triarb.clock import NS_PER_SECOND
 from triarb.exceptions import UsageError
 from triarb.model import Approved, FeeCheck, Health, Opportunity, Portfolio, Refused, Results, Side
 from triarb.money import Money
-from triarb.pricing import unwind_ratio
+from triarb.pricing import Valuation, unwind_ratio
 from triarb.risk import (
     AllOf,
     CircuitBreaker,
@@ -452,8 +452,6 @@ def test_all_of_names_what_else_refuses() -> None:
 
 def test_a_limit_needs_a_market_that_is_read() -> None:
     """risk.unvalued: held against no market, a limit in another asset says which asset it cannot value."""
-    from triarb.pricing import Valuation  # noqa: PLC0415
-
     marks = Marks(Valuation(["BTC/USDT"], min_depth="1 USDT", max_age_ms=1000))
     policy = MaxExposure("100 USDT", marks)
     left = policy.left(

@@ -129,9 +129,9 @@ class Feed:
         if symbol in self._asked:
             return False
         fee = self.fees.fee(symbol)
-        if fee is None or fee.provenance is Provenance.SCHEDULE:
+        if fee is None or fee.provenance == Provenance.SCHEDULE:
             return True
-        return fee.provenance is Provenance.ACCOUNT and fee.token is not None
+        return fee.provenance == Provenance.ACCOUNT and fee.token is not None
 
     async def advance(self, stop: asyncio.Event) -> int | None:
         """Wait for the next batch and take it in; where the markets' rules are others by now, begin anew with them.

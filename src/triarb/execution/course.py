@@ -9,7 +9,6 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from itertools import pairwise
 from typing import Final
 
 import attrs
@@ -24,6 +23,7 @@ from triarb.execution.messages import Sending, Withheld
 from triarb.execution.proving import learned, prove
 from triarb.execution.steps import Finish
 from triarb.execution.unwinding import DUST, Stranded, fresh_view, without, worth_reading
+from triarb.market.books import is_sound
 from triarb.model import (
     Answered,
     Execution,
@@ -32,7 +32,6 @@ from triarb.model import (
     Intended,
     LegDone,
     LegResult,
-    Level,
     Order,
     OrderBook,
     OrderOutcome,
@@ -45,7 +44,7 @@ from triarb.model import (
     Submission,
     SubmissionStatus,
 )
-from triarb.money import ZERO, arithmetic, is_exact
+from triarb.money import ZERO, arithmetic
 
 _log = logging.getLogger("triarb.execution")
 
@@ -184,7 +183,7 @@ class Course:
             book: object = await self._context.order_book(symbol)
         except Exception:  # noqa: BLE001 - a book that cannot be read is none, whatever the reason
             return None
-        return book if isinstance(book, OrderBook) and _is_sound(book, symbol) else None
+        return book if is_sound(book, symbol) else None
 
     # Turning back
 
@@ -224,14 +223,14 @@ class Course:
     async def _reread(self) -> None:
         if self._context.markets is None:
             return
-        gone = {s: attrs.evolve(m, active=False) for s, m in self._rates.markets.items()}
         try:
-            markets = {**gone, **await self._context.markets()}
+            markets = {**await self._context.markets()}
         except Exception as error:  # noqa: BLE001 - nothing may end a cycle that holds a coin
             name = type(error).__name__
             _log.warning("markets were not read again, their rules stay as they were: %s", name)
             return
-        self._rates = attrs.evolve(self._rates, markets=markets)
+        gone = {s: attrs.evolve(m, active=False) for s, m in self._rates.markets.items()}
+        self._rates = attrs.evolve(self._rates, markets={**gone, **markets})
 
     @abstractmethod
     def _off_plan(self) -> Stranded:
@@ -350,27 +349,6 @@ class Course:
             end.reason,
             self._further,
         )
-
-
-def _is_sound(book: OrderBook, symbol: str) -> bool:
-    """Whether ways can be judged by it: its market's, in numbers above zero, each side best first."""
-    if book.symbol != symbol or type(book.received_ns) is not int:
-        return False
-    sides: tuple[tuple[object, int], ...] = ((book.bids, 1), (book.asks, -1))
-    for side, sign in sides:
-        if not isinstance(side, tuple) or not all(map(_is_level, side)):
-            return False
-        if any(sign * better.price <= sign * worse.price for better, worse in pairwise(side)):
-            return False
-    return True
-
-
-def _is_level(level: object) -> bool:
-    return isinstance(level, Level) and all(map(_is_above_zero, (level.price, level.amount)))
-
-
-def _is_above_zero(number: object) -> bool:
-    return is_exact(number) and number > 0
 
 
 def unproven(state: LegState) -> Refused:

@@ -1,12 +1,12 @@
 """Order books out of raw pairs, checked: what a feed or a file gives is not a book until it passes here."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 from triarb.model import Level, OrderBook
-from triarb.money import from_float, parse_decimal
+from triarb.money import from_float, is_exact, parse_decimal
 
 
 def parse_book(
@@ -46,10 +46,39 @@ def _side(
             raise ValueError(f"{symbol} {name}[{position}]: {price} x {amount} cannot be")
         if amount:
             levels.append(Level(price, amount))
+    for better, worse in _out_of_order(levels, falling=falling):
+        raise ValueError(f"{symbol} {name}: {better.price} stands before {worse.price}")
+    return tuple(levels)
+
+
+def _out_of_order(levels: Iterable[Level], *, falling: bool) -> Iterator[tuple[Level, Level]]:
+    """The neighbours of which the first is no better than the second."""
     for better, worse in itertools.pairwise(levels):
         if better.price <= worse.price if falling else better.price >= worse.price:
-            raise ValueError(f"{symbol} {name}: {better.price} stands before {worse.price}")
-    return tuple(levels)
+            yield better, worse
+
+
+def is_sound(book: object, symbol: str) -> TypeGuard[OrderBook]:
+    """Whether it is a book of that market that `parse_book` could have made: one that a gateway made of its own need not be."""
+    return (
+        isinstance(book, OrderBook)
+        and book.symbol == symbol
+        and type(book.received_ns) is int
+        and _is_side(book.bids, falling=True)
+        and _is_side(book.asks, falling=False)
+    )
+
+
+def _is_side(side: object, *, falling: bool) -> bool:
+    if not isinstance(side, tuple) or not all(map(_is_level, side)):
+        return False
+    return not any(_out_of_order(side, falling=falling))
+
+
+def _is_level(level: object) -> bool:
+    return isinstance(level, Level) and all(
+        is_exact(number) and number > 0 for number in (level.price, level.amount)
+    )
 
 
 def _number(value: Any) -> Decimal:

@@ -12,7 +12,10 @@ from triarb.money import is_exact
 
 
 class Side(enum.StrEnum):
-    """Which way a trade goes, seen from the base asset."""
+    """Which way a trade goes, seen from the base asset.
+
+    It is compared by ``==``, as every word that a gateway of one's own may give as plain text.
+    """
 
     BUY = "buy"
     SELL = "sell"
@@ -87,9 +90,9 @@ class Fee:
 
     def on_given(self, side: Side) -> bool:
         """Whether a trade of `side` pays it on top of what it gives, rather than from what it receives."""
-        if self.charged_in is FeeSide.QUOTE:
+        if self.charged_in == FeeSide.QUOTE:
             return side == Side.BUY
-        return self.charged_in is FeeSide.GIVEN
+        return self.charged_in == FeeSide.GIVEN
 
     def kept(self, side: Side) -> Fraction:
         """The part of the gross rate that a trade of `side` keeps after this fee."""
